@@ -1,0 +1,205 @@
+"""Settings: every option with its unit, default, environment name and effect, read once at start.
+
+Each option of the class is the environment variable PAIRSCOPE_<NAME>; a `.env` file beside this one is read
+too, and the environment wins. The constants above the class are the ones people expect to edit.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from utils.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent
+
+# --- what a user may want to edit -------------------------------------------------------------
+
+DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TIMEFRAMES = ("1s", "5s", "15s", "1m", "5m", "15m", "1h")  # offered in the sidebar; any other may be typed
+DEFAULT_TIMEFRAME = "1s"
+ROLLING_WINDOWS = (30, 60, 120, 300)  # bars, offered in the sidebar; any other may be typed
+DEFAULT_WINDOW = 60  # bars
+ENTRY_Z = 2.0  # |z| at which a spread counts as stretched
+EXIT_Z = 0.5  # |z| at which it counts as back
+MIN_BARS_ANALYTICS = 30  # closed bars before spread statistics other than z are shown
+MIN_BARS_COINTEGRATION = 100  # closed bars before a cointegration test is run
+TEST_BARS = 500  # newest closed bars on which tests and half-life are computed
+CHART_BARS = 600  # newest bars drawn
+REFRESH_S = 1.0  # seconds between refreshes of a page
+
+# --- the rest follows from the exchange and from measurements -----------------------------------
+
+MAX_SYMBOLS = 1_000
+WS_HOSTS = {"binance-um": "wss://fstream.binance.com", "binance-spot": "wss://stream.binance.com:9443"}
+REST_HOSTS = {"binance-um": "https://fapi.binance.com", "binance-spot": "https://api.binance.com"}
+
+Source = Literal["auto", "binance-um", "binance-spot", "demo", "replay"]
+
+
+def clean_symbol(text: str) -> str:
+    """A symbol in upper case.
+
+    Raises
+    ------
+    ValueError
+        Not 1 to 32 letters, digits or underscores (letters of any script: the exchange lists such symbols).
+    """
+    symbol = text.strip().upper()
+    if not 1 <= len(symbol) <= 32 or not all(char.isalnum() or char == "_" for char in symbol):
+        raise ValueError(f"symbol must be 1 to 32 letters, digits or underscores, was {text[:40]!r}")
+    return symbol
+
+
+def _check_url(value: str, schemes: tuple[str, ...]) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be a URL beginning with {' or '.join(s + '://' for s in schemes)}")
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told. Frozen; build it with `load()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PAIRSCOPE_",
+        env_file=ROOT / ".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    # Where trades come from. auto = binance-um, or the demo market where the exchange cannot be reached.
+    source: Source = "auto"
+    # Instruments to follow, comma separated in the environment.
+    symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
+    # Aggregate trades (ids without holes, so completeness can be proved) or raw trades.
+    stream: Literal["aggTrade", "trade"] = "aggTrade"
+    # Scheme, host, port and path prefix of the exchange; empty = Binance's own for the source.
+    ws_url: str = ""
+    rest_url: str = ""
+    # SQLite file that mirrors the tape; its folder is made.
+    database: Path = ROOT / "var" / "pairscope.db"
+    # Recordings to replay, comma separated; needs source = replay.
+    replay: Annotated[tuple[Path, ...], NoDecode] = ()
+    # Replay speed: 1 = as recorded, 20 = twenty times faster, 0 = as fast as possible.
+    speed: float = Field(1.0, ge=0, le=1_000_000)
+    # Bind address and port of the one server. Any host but loopback needs api_token.
+    host: str = "127.0.0.1"
+    port: int = Field(8501, ge=0, le=65_535)
+    # When set, every API call but health needs `Authorization: Bearer <token>`.
+    api_token: SecretStr | None = None
+    # Trades kept in memory per symbol (40 to 50 bytes each).
+    buffer: int = Field(1_000_000, ge=1_000, le=100_000_000)
+    # Demo market: trades per second over all symbols, and the seed of its random numbers.
+    demo_rate: float = Field(20.0, gt=0, le=100_000)
+    demo_seed: int = Field(7, ge=0)
+    # Seconds that source = auto waits for the first trade before it opens the demo market.
+    live_deadline_s: float = Field(8.0, gt=0, le=600)
+    # Seconds between attempts to go live while the demo market is shown.
+    live_retry_s: float = Field(60.0, ge=5, le=86_400)
+    # Least severity that is logged.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _symbols(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [part for part in value.split(",") if part.strip()]
+        if isinstance(value, list | tuple):
+            symbols = tuple(dict.fromkeys(clean_symbol(str(part)) for part in value))
+            if not 1 <= len(symbols) <= MAX_SYMBOLS:
+                raise ValueError(f"needs 1 to {MAX_SYMBOLS} symbols, got {len(symbols)}")
+            return symbols
+        return value
+
+    @field_validator("replay", mode="before")
+    @classmethod
+    def _replay(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.replace(os.pathsep, ",").split(",") if part.strip()]
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("ws_url")
+    @classmethod
+    def _ws_url(cls, value: str) -> str:
+        return _check_url(value, ("ws", "wss")) if value else value
+
+    @field_validator("rest_url")
+    @classmethod
+    def _rest_url(cls, value: str) -> str:
+        return _check_url(value, ("http", "https")) if value else value
+
+    @field_validator("api_token")
+    @classmethod
+    def _api_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < 16:
+            raise ValueError("must have at least 16 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> "Settings":
+        if self.source == "replay" and not self.replay:
+            raise ValueError("PAIRSCOPE_REPLAY must name at least one recording when PAIRSCOPE_SOURCE is replay")
+        for path in self.replay:
+            if not path.is_file():
+                raise ValueError(f"PAIRSCOPE_REPLAY names {str(path)!r}, which is not a file")
+        if not _is_loopback(self.host) and self.api_token is None:
+            raise ValueError(
+                f"PAIRSCOPE_HOST {self.host!r} is not a loopback address: set PAIRSCOPE_API_TOKEN, or use 127.0.0.1"
+            )
+        return self
+
+    def ws_base(self, source: str) -> str:
+        """Websocket address of a live source, without route."""
+        return self.ws_url or WS_HOSTS[source]
+
+    def rest_base(self, source: str) -> str:
+        """REST address of a live source, without path."""
+        return self.rest_url or REST_HOSTS[source]
+
+    def shown(self) -> dict[str, str]:
+        """Settings as text for people; secrets masked."""
+        return {name: ", ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in self if v is not None}
+
+
+def load(**options: object) -> Settings:
+    """Settings from options, environment and `.env`, in this order of force.
+
+    Raises
+    ------
+    SettingsError
+        One line that names variable, value and limit.
+    """
+    try:
+        return Settings(**options)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        raise SettingsError("; ".join(_explain(error, options) for error in exc.errors())) from None
+
+
+def _explain(error: object, options: dict[str, object]) -> str:
+    """One line for one error of pydantic: variable, limit, value."""
+    location, message = error["loc"], str(error["msg"]).removeprefix("Value error, ")  # type: ignore[index]
+    if not location:
+        return message
+    name = str(location[0])
+    variable = f"PAIRSCOPE_{name.upper()}"
+    value = options.get(name, os.environ.get(variable, "in .env"))
+    shown = "" if name == "api_token" or "was" in message else f", was {str(value)[:80]!r}"
+    return f"{variable}: {message[0].lower()}{message[1:]}{shown}"

@@ -1,0 +1,117 @@
+"""The trade: one print of the tape, checked once when it is made, and columns of many."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from utils.clock import EARLIEST_US, LATEST_US
+from utils.errors import InputError
+
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One print of the tape. Price and quantity are finite and positive, or it is not made.
+
+    Raises
+    ------
+    InputError
+        `field` names what is wrong: "price", "qty", "time", "id" or "symbol".
+    """
+
+    symbol: str
+    trade_id: int
+    ts_us: int
+    price: float
+    qty: float
+    buyer_is_maker: bool  # True: the taker sold
+
+    def __post_init__(self) -> None:
+        if not self.symbol:
+            raise InputError("a trade needs a symbol", "symbol")
+        if not 0 <= self.trade_id <= MAX_ID:
+            raise InputError(f"trade id must be between 0 and 2^63-1, was {self.trade_id}", "id")
+        if not EARLIEST_US <= self.ts_us < LATEST_US:
+            raise InputError(f"time must lie between 2010 and 2100 in microseconds, was {self.ts_us}", "time")
+        if not 0 < self.price < np.inf:
+            raise InputError(f"price must be finite and > 0, was {self.price!r}", "price")
+        if not 0 < self.qty < np.inf:
+            raise InputError(f"quantity must be finite and > 0, was {self.qty!r}", "qty")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """Columns of one symbol's trades, by increasing trade id where nothing else is said.
+
+    All arrays have one length n; they are shared, not copied: treat them as read-only.
+    """
+
+    symbol: str
+    trade_id: np.ndarray  # int64
+    ts_us: np.ndarray  # int64, microseconds UTC
+    price: np.ndarray  # float64, quote currency
+    qty: np.ndarray  # float64, base currency
+    buyer_is_maker: np.ndarray  # uint8, 1: the taker sold
+
+    def __len__(self) -> int:
+        return self.trade_id.size
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Self:
+        return type(self)(self.symbol, *(column[rows] for column in self.columns))
+
+    def __iter__(self) -> Iterator[Trade]:
+        rows = zip(*(column.tolist() for column in self.columns), strict=True)
+        return (Trade(self.symbol, i, ts, price, qty, bool(maker)) for i, ts, price, qty, maker in rows)
+
+    @property
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """trade_id, ts_us, price, qty, buyer_is_maker."""
+        return self.trade_id, self.ts_us, self.price, self.qty, self.buyer_is_maker
+
+    @classmethod
+    def of(
+        cls,
+        symbol: str,
+        trade_id: object,
+        ts_us: object,
+        price: object,
+        qty: object,
+        buyer_is_maker: object,
+    ) -> Self:
+        """Columns from any sequences; no check of values: that was done where each trade was made."""
+        return cls(
+            symbol,
+            np.asarray(trade_id, np.int64),
+            np.asarray(ts_us, np.int64),
+            np.asarray(price, np.float64),
+            np.asarray(qty, np.float64),
+            np.asarray(buyer_is_maker, np.uint8),
+        )
+
+    @classmethod
+    def empty(cls, symbol: str) -> Self:
+        """No trades."""
+        return cls.of(symbol, [], [], [], [], [])
+
+    @classmethod
+    def from_rows(cls, symbol: str, rows: Iterable[Trade]) -> Self:
+        """Columns of single trades of one symbol, in the order given."""
+        table = [(t.trade_id, t.ts_us, t.price, t.qty, t.buyer_is_maker) for t in rows]
+        return cls.of(symbol, *zip(*table, strict=True)) if table else cls.empty(symbol)
+
+    @classmethod
+    def concat(cls, symbol: str, parts: Iterable["Trades"]) -> Self:
+        """The parts one after the other."""
+        kept = [part for part in parts if len(part)]
+        if not kept:
+            return cls.empty(symbol)
+        return cls(symbol, *(np.concatenate(columns) for columns in zip(*(p.columns for p in kept), strict=True)))
+
+    def sorted_by_id(self) -> Self:
+        """The same rows by increasing trade id; itself where they already are."""
+        if self.trade_id.size < 2 or bool(np.all(self.trade_id[1:] > self.trade_id[:-1])):
+            return self
+        return self[np.argsort(self.trade_id, kind="stable")]

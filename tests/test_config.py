@@ -1,0 +1,91 @@
+"""Settings: what is accepted, and the one line that says why something is not."""
+
+from pathlib import Path
+
+import pytest
+
+import config
+from utils.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    """No PAIRSCOPE_ variable and no .env of the developer reaches these tests."""
+    for name in config.Settings.model_fields:
+        monkeypatch.delenv(f"PAIRSCOPE_{name.upper()}", raising=False)
+    monkeypatch.setitem(config.Settings.model_config, "env_file", tmp_path / ".env")
+
+
+def test_defaults_are_those_of_the_documentation():
+    settings = config.load()
+    assert settings.source == "auto"
+    assert settings.symbols == ("BTCUSDT", "ETHUSDT")
+    assert settings.stream == "aggTrade"
+    assert settings.database == config.ROOT / "var" / "pairscope.db"
+    assert (settings.host, settings.port, settings.buffer, settings.speed) == ("127.0.0.1", 8501, 1_000_000, 1.0)
+
+
+def test_the_environment_is_read_and_an_option_wins(monkeypatch):
+    monkeypatch.setenv("PAIRSCOPE_SYMBOLS", " btcusdt, ethusdt ,BTCUSDT,")
+    monkeypatch.setenv("PAIRSCOPE_PORT", "9000")
+    monkeypatch.setenv("PAIRSCOPE_DATABASE", "")
+    settings = config.load(port=9001)
+    assert settings.symbols == ("BTCUSDT", "ETHUSDT")
+    assert settings.port == 9001
+    assert settings.database.name == "pairscope.db"
+
+
+def test_recordings_are_a_list_of_files(tmp_path, monkeypatch):
+    files = [tmp_path / "a.gz", tmp_path / "b.gz"]
+    for file in files:
+        file.write_text("")
+    monkeypatch.setenv("PAIRSCOPE_REPLAY", f"{files[0]},{files[1]}")
+    assert config.load(source="replay").replay == tuple(files)
+
+
+# option, value, words of the one line
+BAD = [
+    ("source", "kraken", ["PAIRSCOPE_SOURCE", "binance-um", "'kraken'"]),
+    ("stream", "depth", ["PAIRSCOPE_STREAM", "'depth'"]),
+    ("symbols", "", ["PAIRSCOPE_SYMBOLS", "1 to 1000", "0"]),
+    ("symbols", "BTC/USDT", ["PAIRSCOPE_SYMBOLS", "letters, digits or underscores", "BTC/USDT"]),
+    ("symbols", "X" * 33, ["PAIRSCOPE_SYMBOLS", "1 to 32"]),
+    ("port", 65_536, ["PAIRSCOPE_PORT", "65535", "65536"]),
+    ("port", "http", ["PAIRSCOPE_PORT", "integer", "'http'"]),
+    ("speed", -1, ["PAIRSCOPE_SPEED", "greater than or equal to 0", "-1"]),
+    ("speed", "nan", ["PAIRSCOPE_SPEED"]),
+    ("buffer", 10, ["PAIRSCOPE_BUFFER", "1000", "10"]),
+    ("ws_url", "http://example.org", ["PAIRSCOPE_WS_URL", "wss://", "http://example.org"]),
+    ("rest_url", "ftp://example.org", ["PAIRSCOPE_REST_URL", "https://"]),
+    ("demo_rate", 0, ["PAIRSCOPE_DEMO_RATE", "greater than 0"]),
+    ("source", "replay", ["PAIRSCOPE_REPLAY", "at least one recording"]),
+    ("replay", "no/such/file.gz", ["PAIRSCOPE_REPLAY", "no/such/file.gz".replace("/", str(Path("/"))[-1])]),
+    ("host", "0.0.0.0", ["PAIRSCOPE_HOST", "loopback", "PAIRSCOPE_API_TOKEN", "0.0.0.0"]),
+    ("host", "example.org", ["PAIRSCOPE_HOST", "loopback"]),
+]
+
+
+@pytest.mark.parametrize("option, value, words", BAD)
+def test_a_bad_value_gets_one_line_that_names_variable_value_and_limit(option, value, words):
+    with pytest.raises(SettingsError) as caught:
+        config.load(**{option: value})
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_token_is_never_shown(monkeypatch):
+    secret = "s3cret-token-of-mine"
+    settings = config.load(api_token=secret, host="0.0.0.0")
+    assert secret not in str(settings.shown()) and secret not in repr(settings)
+    with pytest.raises(SettingsError) as caught:
+        config.load(api_token="short-secret")
+    assert "short-secret" not in str(caught.value)
+
+
+def test_an_own_exchange_address_replaces_the_known_one():
+    settings = config.load(ws_url="ws://127.0.0.1:9000/", rest_url="http://127.0.0.1:9000/prefix/")
+    assert settings.ws_base("binance-um") == "ws://127.0.0.1:9000"
+    assert settings.rest_base("binance-spot") == "http://127.0.0.1:9000/prefix"
+    assert config.load().ws_base("binance-um") == "wss://fstream.binance.com"

@@ -1,0 +1,64 @@
+"""Logging set up once, at the start of the process: one line a record, UTC, control characters escaped."""
+
+import logging
+import sys
+import time
+from collections import deque
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
+FILE_BYTES = 5_000_000
+FILES_KEPT = 5
+TAIL_LINES = 1_000
+
+
+class _OneLine(logging.Formatter):
+    """Escapes line breaks and other control characters: text from outside cannot forge a record."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.exc_info:  # a traceback is ours and stays readable
+            return text
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+class Tail(logging.Handler):
+    """The last lines of the log in memory, for the System page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: deque[tuple[str, str]] = deque(maxlen=TAIL_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append((record.levelname, self.format(record)))
+
+
+TAIL = Tail()
+
+
+def set_up(folder: Path | None = None, level: int = logging.INFO) -> None:
+    """Log to stderr, to the tail kept in memory and, where `folder` is writable, to a rotated file."""
+    root = logging.getLogger("pairscope")
+    if root.handlers:
+        return
+    formatter = _OneLine(FORMAT, "%Y-%m-%dT%H:%M:%SZ")
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), TAIL]
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handlers.append(RotatingFileHandler(folder / "pairscope.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT))
+        except OSError as exc:
+            logging.getLogger("pairscope").warning("no log file in %s: %s", folder, exc)
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
+    root.setLevel(level)
+    root.propagate = False
+
+
+def get(name: str) -> logging.Logger:
+    """The logger of one room: `get("feed")` logs as `pairscope.feed`."""
+    return logging.getLogger(f"pairscope.{name}")
