@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     @classmethod
     def _replay(cls, value: object) -> object:
         if isinstance(value, str):
-            value = [part.strip() for part in value.replace(os.pathsep, ",").split(",") if part.strip()]
+            value = [part.strip() for part in value.split(",") if part.strip()]
         return tuple(value) if isinstance(value, list) else value
 
     @field_validator("ws_url")

@@ -4,10 +4,10 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-from alerts.rules import MAX_RULES, Change, Rule, RuleState, rule_from, step
+from alerts.rules import MAX_RULES, AlertEvent, Change, Rule, RuleState, rule_from, step
 from utils import logger
 from utils.errors import InputError
 
@@ -25,32 +25,6 @@ class RuleStore(Protocol):
     def delete_rule(self, rule_id: str) -> None: ...
 
     def save_event(self, row: Mapping[str, Any]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class AlertEvent:
-    """One change of state of one rule."""
-
-    seq: int  # grows by one with each event of this process; pages ask for what is newer
-    event_id: str  # the same for a firing and its end
-    rule_id: str
-    name: str
-    metric: str
-    state: str  # "firing", "resolved" or "nodata"
-    severity: str
-    symbol_y: str
-    symbol_x: str
-    timeframe: str
-    at_us: int
-    value: float | None
-    threshold: float
-    venue: str
-
-    @property
-    def text(self) -> str:
-        """The event in one sentence."""
-        at = "" if self.value is None else f" at {self.value:+.4g}"
-        return f"{self.name}: {self.state}{at}"
 
 
 Reading = Callable[[Rule], Mapping[str, float]]

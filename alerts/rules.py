@@ -114,6 +114,32 @@ class Change:
     value: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """One change of state of one rule."""
+
+    seq: int  # grows by one with each event of this process; pages ask for what is newer
+    event_id: str  # the same for a firing and its end
+    rule_id: str
+    name: str
+    metric: str
+    state: str  # "firing", "resolved" or "nodata"
+    severity: str
+    symbol_y: str
+    symbol_x: str
+    timeframe: str
+    at_us: int
+    value: float | None
+    threshold: float
+    venue: str
+
+    @property
+    def text(self) -> str:
+        """The event in one sentence."""
+        at = "" if self.value is None else f" at {self.value:+.4g}"
+        return f"{self.name}: {self.state}{at}"
+
+
 def step(rule: Rule, now: RuleState, value: float, at_us: int) -> tuple[RuleState, Change | None]:
     """The next state of a rule for one value, and the change to report, if any.
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -371,7 +371,8 @@ def _follow(process: subprocess.Popen[str], log: TextIO, heard: Callable[[str | 
         heard(line)
 
 
-def _pump(stream: Iterable[str], inbox: queue.Queue[str | None]) -> None:
-    for line in stream:
-        inbox.put(line.rstrip("\r\n"))
+def _pump(stream: TextIO, inbox: queue.Queue[str | None]) -> None:
+    with stream:
+        for line in stream:
+            inbox.put(line.rstrip("\r\n"))
     inbox.put(None)
