@@ -1,0 +1,398 @@
+"""Binance frames to trades and back; stream names, routes and subscriptions. No socket, no clock.
+
+A batch of frames goes through typed decoding and is checked by column. Only where a column holds something that
+is not a trade are its rows looked at one by one, by the same rules: what is accepted never depends on the company.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from data.trades import MAX_ID, Trade, Trades
+from utils.clock import EARLIEST_US, LATEST_US, US_PER_MS, us_from_epoch
+from utils.errors import FrameError, InputError
+
+NAMES_PER_FRAME = 200  # names in one SUBSCRIBE frame; more were never seen accepted
+STREAMS_PER_CONNECTION = 1024  # the exchange's limit: one more and it closes the connection
+ID_FIELD = {"aggTrade": "a", "trade": "t"}  # event -> field of its id; a spot trade of before 2024-06 has another "a"
+
+# --- markets ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One venue: what its streams are called, where they flow, and which ids prove completeness."""
+
+    venue: str
+    routes: Mapping[str, str]  # stream -> path before /stream and /ws; the wrong one acknowledges and stays silent
+    contiguous: frozenset[str]  # streams whose ids follow each other without holes
+    rest_path: str  # path before /aggTrades, /exchangeInfo, ...
+
+    def route(self, stream: str) -> str:
+        """Path prefix of a stream.
+
+        Raises
+        ------
+        InputError
+            This market has no such trade stream.
+        """
+        if stream not in self.routes:
+            raise InputError(f"stream must be one of {', '.join(self.routes)}, was {stream!r}", "stream")
+        return self.routes[stream]
+
+
+# Raw futures ids have legitimate holes: insurance fund, ADL and ids burned by self-trade prevention.
+USDM = Market("binance-um", {"aggTrade": "/market", "trade": "/public"}, frozenset({"aggTrade"}), "/fapi/v1")
+SPOT = Market("binance-spot", {"aggTrade": "", "trade": ""}, frozenset({"aggTrade", "trade"}), "/api/v3")
+MARKETS = {market.venue: market for market in (USDM, SPOT)}
+
+
+def stream_name(symbol: str, stream: str) -> str:
+    """Name on the wire, `btcusdt@aggTrade`; in upper case it would be acknowledged and stay silent."""
+    return f"{symbol.lower()}@{stream}"
+
+
+def stream_url(base: str, market: Market, streams: Sequence[str] = ()) -> str:
+    """Address of a combined connection to streams of one route, all named in it or, without names, none yet.
+
+    Raises
+    ------
+    InputError
+        The streams do not share one route, or the market has no such stream.
+    """
+    routes = {market.route(name.partition("@")[2]) for name in streams} or set(market.routes.values())
+    if len(routes) > 1:
+        raise InputError(f"one connection carries one route, got {len(routes)}", "stream")
+    query = "?streams=" + quote("/".join(streams), safe="@/") if streams else ""
+    return f"{base.rstrip('/')}{routes.pop()}/stream{query}"
+
+
+def subscribe_frames(streams: Sequence[str], first_id: int, method: str = "SUBSCRIBE") -> list[str]:
+    """Texts that subscribe to (or, by `method`, unsubscribe from) streams, at most 200 names in each."""
+    batches = [list(streams[start : start + NAMES_PER_FRAME]) for start in range(0, len(streams), NAMES_PER_FRAME)]
+    return [_json({"method": method, "params": batch, "id": first_id + n}) for n, batch in enumerate(batches)]
+
+
+def format_trade(trade: Trade, market: Market, stream: str, combined: bool = True) -> str:
+    """Text of one trade as the exchange prints it; parsing it gives the same trade, to the last bit.
+
+    A time that is not on a whole millisecond is printed in microseconds, as the exchange does on request.
+    """
+    time = trade.ts_us if trade.ts_us % US_PER_MS else trade.ts_us // US_PER_MS
+    price, qty = plain_decimal(trade.price), plain_decimal(trade.qty)
+    event: dict[str, object] = {"e": stream, "E": time, "s": trade.symbol, ID_FIELD[stream]: trade.trade_id}
+    event |= {"p": price, "q": qty}
+    if stream == "aggTrade":
+        event |= {"nq": qty} if market is USDM else {}
+        event |= {"f": trade.trade_id, "l": trade.trade_id}
+    event |= {"T": time}
+    if market is USDM:
+        event |= {"X": "MARKET"} if stream == "trade" else {}
+        event |= {"m": trade.buyer_is_maker, "st": 1}
+    else:
+        event |= {"m": trade.buyer_is_maker, "M": True}
+    return _json({"stream": stream_name(trade.symbol, stream), "data": event} if combined else event)
+
+
+def plain_decimal(value: float) -> str:
+    """Shortest decimal text that reads back as the same float, without exponent."""
+    return format(Decimal(repr(value)), "f")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- typed events -------------------------------------------------------------------------------
+# What can be checked while decoding is checked there: types, ids, times in milliseconds, kind. An event that fails,
+# be it for an honest reason (microseconds), is judged field by field in `_sort_trade`.
+
+_Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+_Ms = Annotated[int, msgspec.Meta(ge=EARLIEST_US // US_PER_MS, lt=LATEST_US // US_PER_MS)]
+
+
+class _AggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
+    symbol: str = msgspec.field(name="s")
+    trade_id: _Id = msgspec.field(name="a")
+    price: str = msgspec.field(name="p")
+    qty: str = msgspec.field(name="q")
+    time: _Ms = msgspec.field(name="T")
+    maker: bool = msgspec.field(name="m")
+    event_time: int = msgspec.field(name="E", default=0)
+
+
+class _RawTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
+    symbol: str = msgspec.field(name="s")
+    trade_id: _Id = msgspec.field(name="t")
+    price: str = msgspec.field(name="p")
+    qty: str = msgspec.field(name="q")
+    time: _Ms = msgspec.field(name="T")
+    maker: bool = msgspec.field(name="m")
+    event_time: int = msgspec.field(name="E", default=0)
+    kind: Literal["MARKET"] = msgspec.field(name="X", default="MARKET")  # not INSURANCE_FUND, ADL, NA
+
+
+_Event = _AggTrade | _RawTrade
+# What a decoder raises on bytes that are no JSON, not of the type, not UTF-8, or nested without end.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_TYPES: dict[str | None, Any] = {None: _Event, "aggTrade": _AggTrade, "trade": _RawTrade}
+_RAW = {stream: msgspec.json.Decoder(kind).decode for stream, kind in _TYPES.items()}
+_COMBINED: dict[str | None, Callable[[bytes], Any]] = {
+    stream: msgspec.json.Decoder(msgspec.defstruct("Combined", [("data", kind)], gc=False)).decode
+    for stream, kind in _TYPES.items()
+}
+_WRAPPED = b'{"stream"'
+_BY_SYMBOL = attrgetter("symbol")
+_NUMBERS = msgspec.json.Decoder(list[float]).decode
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+
+# --- decoding -----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a batch of frames held."""
+
+    trades: list[Trades] = field(default_factory=list)  # one per symbol, rows in order of arrival
+    rejected: Counter[tuple[str | None, str]] = field(default_factory=Counter)  # (symbol where readable, reason)
+    acks: int = 0  # an acknowledgement proves nothing: wrong names and routes get one too
+    errors: list[str] = field(default_factory=list)
+    other: int = 0  # readable, but not of the trade stream asked for
+    shutdown: bool = False  # the server announced that it will close
+    event_us: int | None = None  # newest event time of the trades read
+
+
+def decode(frames: Iterable[bytes], stream: str | None = None) -> Decoded:
+    """Trades of a batch of frames, combined or raw, and everything else counted.
+
+    With `stream` ("aggTrade" or "trade") only its events are trades, since each stream counts ids apart; the
+    other's are then `other`. Reasons of rejection: "frame" (unreadable), "symbol", "id", "time", "price", "qty",
+    "maker" (a field missing, of the wrong type or out of its limits), "not_market" (X is not MARKET).
+    """
+    batch, events = Decoded(), []
+    combined, raw = _COMBINED[stream], _RAW[stream]
+    frames = list(frames)
+    try:
+        events = [combined(f).data if f.startswith(_WRAPPED) else raw(f) for f in frames]
+        plain = True
+    except _UNREADABLE:
+        plain = _decode_each(frames, stream, batch, events)
+    if events:
+        newest = max([event.event_time for event in events])
+        batch.event_us = us_from_epoch(newest) if _is_time(newest) else None
+        batch.trades = _trades(events, plain, batch.rejected)
+    return batch
+
+
+def parse_trade(frame: str | bytes) -> Trade | None:
+    """Read one frame; None if it carries no market trade.
+
+    Subscription replies, other events and raw prints whose X is not "MARKET" (insurance fund, ADL,
+    placeholders; often far off the market) are all None.
+
+    Raises
+    ------
+    FrameError
+        Not readable at all, or a trade event with a missing, unreadable or non-positive field.
+    """
+    data = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+    batch = decode([data])
+    for symbol, reason in batch.rejected:
+        if reason != "not_market":
+            raise FrameError(f"unreadable trade frame ({reason}): {frame[:200]!r}", reason, symbol)
+    return next(iter(batch.trades[0])) if batch.trades else None
+
+
+def _decode_each(frames: list[bytes], stream: str | None, batch: Decoded, events: list[_Event]) -> bool:
+    """The same one by one, since not all are plain trades; whether all times are milliseconds."""
+    combined, raw = _COMBINED[stream], _RAW[stream]
+    plain = True
+    for frame in frames:
+        try:
+            events.append(combined(frame).data if frame.startswith(_WRAPPED) else raw(frame))
+        except _UNREADABLE:
+            event = _sort_out(frame, stream, batch)
+            if event:
+                events.append(event)
+                plain = False
+    return plain
+
+
+def _trades(events: list[_Event], plain: bool, rejected: Counter[tuple[str | None, str]]) -> list[Trades]:
+    """Columns per symbol; events that are no trades are counted and left out."""
+    try:
+        return list(_grouped(events, plain))
+    except ValueError:
+        kept = [event for event in events if not _is_rejected(event, rejected)]
+        return list(_grouped(kept, plain)) if kept else []
+
+
+def _grouped(events: list[_Event], plain: bool) -> Iterator[Trades]:
+    """Columns of each symbol. Raises ValueError where any event is at fault."""
+    symbols = [event.symbol for event in events]
+    distinct = sorted(set(symbols))
+    if not all(map(_is_symbol, distinct)):
+        raise ValueError("symbol")
+    if len(distinct) == 1:
+        yield Trades(distinct[0], *_columns(events, plain))
+        return
+    counts = Counter(symbols)
+    columns, start = _columns(sorted(events, key=_BY_SYMBOL), plain), 0  # order of arrival is kept within each
+    for symbol in distinct:
+        stop = start + counts[symbol]
+        yield Trades(symbol, *(column[start:stop] for column in columns))
+        start = stop
+
+
+def _columns(events: Sequence[_Event], plain: bool) -> tuple[np.ndarray, ...]:
+    numbers = _numbers([event.price for event in events] + [event.qty for event in events])
+    times = [event.time for event in events]
+    return (
+        np.array([event.trade_id for event in events], np.int64),
+        np.array(times, np.int64) * US_PER_MS if plain else np.array([us_from_epoch(t) for t in times], np.int64),
+        numbers[: len(events)],
+        numbers[len(events) :],
+        np.array([event.maker for event in events], np.uint8),
+    )
+
+
+def _numbers(texts: list[str]) -> np.ndarray:
+    """Positive finite floats from plain decimals.
+
+    Nothing but digits and points is let through, then JSON's grammar refuses what is left ("1.", ".5", "01",
+    "1.2.3", more digits than a float holds): three times faster than a pattern and `float` for each.
+    """
+    text = ",".join(texts).encode()
+    if text.translate(None, b"0123456789.,"):
+        raise ValueError("not plain decimals")
+    try:
+        numbers = _NUMBERS(b"[%b]" % text)
+    except msgspec.MsgspecError as exc:
+        raise ValueError(str(exc)) from None
+    if len(numbers) != len(texts) or 0.0 in numbers:
+        raise ValueError("one number too many, or a zero")
+    return np.array(numbers)
+
+
+def _is_rejected(event: _Event, rejected: Counter[tuple[str | None, str]]) -> bool:
+    """Count an event whose symbol, price or quantity is at fault; the rest was checked in decoding."""
+    if not _is_symbol(event.symbol):
+        rejected[None, "symbol"] += 1
+    elif not _is_positive(event.price):
+        rejected[event.symbol, "price"] += 1
+    elif not _is_positive(event.qty):
+        rejected[event.symbol, "qty"] += 1
+    else:
+        return False
+    return True
+
+
+def _is_positive(text: str) -> bool:
+    return bool(_DECIMAL.fullmatch(text)) and 0 < float(text) < math.inf
+
+
+def _is_time(value: int) -> bool:
+    try:
+        return us_from_epoch(value) > 0
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _is_symbol(text: str) -> bool:
+    """1 to 32 letters, digits or underscores in upper case; letters of any script, the exchange lists such."""
+    return 1 <= len(text) <= 32 and all(c.isalnum() or c == "_" for c in text) and text == text.upper()
+
+
+# --- everything that is not a plain trade frame ---------------------------------------------------
+
+
+def _sort_out(frame: bytes, stream: str | None, batch: Decoded) -> _Event | None:
+    """Put a frame that typed decoding refused where it belongs; the event where it is a trade after all."""
+    try:
+        message = msgspec.json.decode(frame)
+    except _UNREADABLE:
+        message = None
+    if isinstance(message, dict):
+        return _sort_message(message, stream, batch)
+    if isinstance(message, list):  # all-market streams push arrays
+        batch.other += 1
+    else:
+        batch.rejected[None, "frame"] += 1
+    return None
+
+
+def _sort_message(message: dict[str, Any], stream: str | None, batch: Decoded) -> _Event | None:
+    event, name = message.get("data", message), str(message.get("stream", ""))
+    kind = str(event.get("e", "")) if isinstance(event, dict) else ""
+    if kind in ID_FIELD:
+        return _sort_trade(event, stream, batch)
+    if kind == "serverShutdown" or name == "!serverShutdown":
+        batch.shutdown = True
+    elif name.partition("@")[2] in ID_FIELD:
+        symbol = name.partition("@")[0].upper()  # of a trade stream, without a trade in it
+        batch.rejected[symbol if _is_symbol(symbol) else None, "frame"] += 1
+    elif not _is_reply(message, batch):
+        batch.other += 1
+    return None
+
+
+def _is_reply(message: Mapping[str, Any], batch: Decoded) -> bool:
+    """Count an answer to a request: {"result", "id"}, {"code", "msg", "id"} or {"error": {...}, "id"}."""
+    error = message.get("error", message)
+    if isinstance(error, dict) and "code" in error and "msg" in error:
+        batch.errors.append(f"{error['msg']} (code {error['code']})"[:200])
+    elif "error" in message:
+        batch.errors.append(str(error)[:200])
+    elif "result" in message:
+        batch.acks += 1
+    else:
+        return False
+    return True
+
+
+def _sort_trade(event: Mapping[str, Any], stream: str | None, batch: Decoded) -> _Event | None:
+    """A trade event that typed decoding refused: of the other stream, oddly printed, or at fault."""
+    kind = event["e"]
+    if stream is not None and kind != stream:
+        batch.other += 1
+        return None
+    reason, symbol = _fault(event), event.get("s")
+    if reason:
+        known = isinstance(symbol, str) and _is_symbol(symbol)
+        batch.rejected[symbol if known else None, reason] += 1
+        return None
+    pushed = event.get("E")
+    fields = (event[key] for key in ("s", ID_FIELD[kind], "p", "q", "T", "m"))
+    return _TYPES[kind](*fields, pushed if type(pushed) is int else 0)
+
+
+def _fault(event: Mapping[str, Any]) -> str:
+    """Reason why an event is no trade, or nothing: every rule, field by field, types included."""
+    if event["e"] == "trade" and event.get("X", "MARKET") != "MARKET":
+        return "not_market"
+    rules: tuple[tuple[str, type, Callable[[Any], bool], str], ...] = (
+        ("s", str, _is_symbol, "symbol"),
+        (ID_FIELD[event["e"]], int, lambda value: 0 <= value <= MAX_ID, "id"),
+        ("T", int, _is_time, "time"),
+        ("p", str, _is_positive, "price"),
+        ("q", str, _is_positive, "qty"),
+        ("m", bool, lambda _: True, "maker"),
+    )
+    return next((why for key, kind, holds, why in rules if not _has(event, key, kind, holds)), "")
+
+
+def _has(event: Mapping[str, Any], key: str, kind: type, holds: Callable[[Any], bool]) -> bool:
+    value = event.get(key)
+    return type(value) is kind and holds(value)  # exactly: True is no id

@@ -1,0 +1,312 @@
+"""The live feed: one connection at a time to the exchange, kept alive for ever, in a thread of its own.
+
+    dial -> CONNECTING -> first trade -> LIVE -> lost, silent or announced end -> RECONNECTING -> dial ...
+                                               -> refused for good (451, 403)  -> BLOCKED, slow retry
+
+An open connection and an acknowledged subscription prove nothing: a wrong route or name gets both and then silence.
+Only a trade makes the feed LIVE, and its absence ends the connection.
+"""
+
+import random
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import websocket
+
+from data.feeds.binance import (
+    STREAMS_PER_CONNECTION,
+    Decoded,
+    Market,
+    decode,
+    stream_name,
+    stream_url,
+    subscribe_frames,
+)
+from data.feeds.connection import Connection, Ending, ending_of
+from data.feeds.feed import FeedState, Sink
+from utils.clock import monotonic_s, now_us
+from utils.errors import FeedError, InputError
+from utils.logger import get
+
+URL_LIMIT = 4_096  # bytes of address up to which streams are named in it; longer ones are refused on the way
+LIVED_S = 5.0  # a connection that delivered for so long ends the growth of the backoff
+JOIN_S = 2.0  # a name look-up cannot be broken off: its thread is then left to end alone, delivering nothing
+
+log = get("feed")
+
+
+def jitter_s(rng: random.Random, failures: int, base_s: float, cap_s: float) -> float:
+    """Seconds to wait before the next attempt: uniform over (0, min(cap, base * 2^failures)), "full jitter".
+
+    References
+    ----------
+    M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog (2015).
+    """
+    return rng.uniform(0.0, min(cap_s, base_s * 2 ** min(failures, 30)))
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one connection has done so far."""
+
+    link: Connection
+    symbols: tuple[str, ...]  # asked for
+    wanted: frozenset[str]  # the same, to look up
+    opened_s: float = 0.0
+    last_trade_s: float | None = None
+    unreadable: int = 0
+    complaint: str = ""  # newest error the exchange sent
+    shutdown: bool = False
+    request_id: int = 1
+
+
+class SocketFeed:
+    """Trades of one stream of one market, live. See `data.feeds.feed.Feed`.
+
+    Parameters
+    ----------
+    base_url : scheme, host, port and path prefix; the route of the stream is added.
+    first_data_s : a connection without a trade for so long after opening is dropped.
+    stale_s : the same between trades. All symbols together count: watch single ones by their age.
+    backoff_s, backoff_cap_s : see `jitter_s`.
+    dial_s : longest wait for connecting and for the handshake, each.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        base_url: str,
+        symbols: Iterable[str],
+        stream: str = "aggTrade",
+        *,
+        first_data_s: float = 8.0,
+        stale_s: float = 30.0,
+        backoff_s: float = 1.0,
+        backoff_cap_s: float = 60.0,
+        dial_s: float = 8.0,
+        rng: random.Random | None = None,
+    ) -> None:
+        market.route(stream)
+        self.venue, self.stream = market.venue, stream
+        self.contiguous = stream in market.contiguous
+        self.bugs = 0  # batches lost to errors of our own code; each is in the log
+        self._market, self._base_url, self._symbols = market, base_url, _checked(symbols)
+        self._first_data_s, self._stale_s, self._dial_s = first_data_s, stale_s, dial_s
+        self._backoff_s, self._backoff_cap_s = backoff_s, backoff_cap_s
+        self._rng = rng or random.Random()
+        self._failures = 0
+        self._opened = 0
+        self._link: Connection | None = None
+        self._state = FeedState("CONNECTING")
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def state(self) -> FeedState:
+        """How the feed stands."""
+        return self._state
+
+    @property
+    def error_is_final(self) -> bool:
+        """The exchange refuses this place or client: only a slow retry makes sense."""
+        return self._state.mode == "BLOCKED"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols asked for."""
+        return self._symbols
+
+    def market_us(self) -> int:
+        """The wall clock."""
+        return now_us()
+
+    def start(self, sink: Sink) -> None:
+        """Begin to connect and to deliver, in the thread "feed". Once in a feed's life."""
+        if self._thread is not None:
+            raise FeedError("this feed was already started")
+        self._thread = threading.Thread(target=self._run, args=(sink,), name="feed", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hang up and join; nothing is delivered afterwards."""
+        self._stop.set()
+        self._wake.set()
+        link = self._link
+        if link is not None:
+            link.abort()
+        if self._thread is not None:
+            self._thread.join(JOIN_S)
+        self._show("ENDED", "stopped")
+
+    def set_symbols(self, symbols: Iterable[str]) -> None:
+        """Follow these symbols from now on; an open connection is kept and its subscriptions changed.
+
+        Raises
+        ------
+        InputError
+            None, or more than one connection carries.
+        """
+        self._symbols = _checked(symbols)
+
+    def retry_now(self) -> None:
+        """End the wait for the next attempt, unless the exchange itself asked for it (429, 418)."""
+        self._wake.set()
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self, sink: Sink) -> None:
+        while not self._stop.is_set():
+            ending = self._attempt(sink)
+            if not self._stop.is_set():
+                self._pause(ending)
+
+    def _attempt(self, sink: Sink) -> Ending:
+        """One connection from dialling to its end."""
+        url, named = self._address()
+        session = _Session(Connection(), named, frozenset(named))
+        self._link = session.link
+        try:
+            self._open(session, url)
+            self._talk(session, sink)
+            ending = Ending("stopped")
+        except (FeedError, OSError, websocket.WebSocketException) as exc:
+            ending = ending_of(exc, url)
+        except Exception:  # noqa: BLE001 - a bug must not end the feed: it is logged, counted and shown
+            self._count_bug()
+            ending = Ending("an error of our own; its traceback is in the log")
+        finally:
+            session.link.close()
+            self._link = None
+        return self._judged(session, ending)
+
+    def _address(self) -> tuple[str, tuple[str, ...]]:
+        """Where to connect, and the symbols that the address already names."""
+        symbols = self._symbols
+        url = stream_url(self._base_url, self._market, [stream_name(symbol, self.stream) for symbol in symbols])
+        return (url, symbols) if len(url) <= URL_LIMIT else (url.partition("?")[0], ())
+
+    def _open(self, session: _Session, url: str) -> None:
+        if self._stop.is_set():  # asked after `_link` was set: a stop either sees the link or is seen here
+            raise FeedError("stopped")
+        session.link.dial(url, self._dial_s)
+        session.opened_s = monotonic_s()
+        self._opened += 1
+        if self._opened == 1:
+            self._show("CONNECTING", "connected, waiting for the first trade")
+        log.info("connected to %s for %d symbols", url.partition("?")[0], len(self._symbols))
+
+    def _talk(self, session: _Session, sink: Sink) -> None:
+        while not self._stop.is_set():
+            self._follow_symbols(session)
+            session.link.pump(monotonic_s())
+            messages = session.link.receive()
+            if messages:
+                self._deliver(session, messages, sink)
+            self._check(session, monotonic_s())
+
+    def _follow_symbols(self, session: _Session) -> None:
+        """Ask for what was added and against what was taken away."""
+        wanted = self._symbols
+        if wanted is session.symbols:
+            return
+        kept = session.wanted.intersection(wanted)
+        changes = (
+            ("UNSUBSCRIBE", [symbol for symbol in session.symbols if symbol not in kept]),
+            ("SUBSCRIBE", [symbol for symbol in wanted if symbol not in kept]),
+        )
+        for method, symbols in changes:
+            names = [stream_name(symbol, self.stream) for symbol in symbols]
+            frames = subscribe_frames(names, session.request_id, method)
+            session.request_id += len(frames)
+            session.link.request(frames)
+        session.symbols, session.wanted = wanted, frozenset(wanted)
+
+    def _deliver(self, session: _Session, messages: list[bytes], sink: Sink) -> None:
+        try:
+            self._hand_over(session, decode(messages, self.stream), sink)
+        except Exception:  # noqa: BLE001 - one bad batch must not end the feed: it is logged and counted
+            self._count_bug()
+
+    def _hand_over(self, session: _Session, batch: Decoded, sink: Sink) -> None:
+        wanted = session.wanted  # after an UNSUBSCRIBE a few more of the old ones come
+        session.shutdown |= batch.shutdown
+        for error in batch.errors:
+            session.complaint = error
+            log.warning("the exchange says: %s", error)
+        for (symbol, reason), count in batch.rejected.items():
+            session.unreadable += count
+            sink.reject(symbol if symbol in wanted else None, reason, count)
+        fresh = [trades for trades in batch.trades if trades.symbol in wanted]
+        for trades in fresh:
+            sink.offer(trades)
+        if fresh:
+            session.last_trade_s = monotonic_s()
+            if self._state.mode != "LIVE":
+                self._show("LIVE")
+
+    def _check(self, session: _Session, now_s: float) -> None:
+        """End a connection that announced its end or went silent."""
+        if session.shutdown:
+            raise FeedError("the exchange announced that it closes this connection")
+        if session.last_trade_s is None:
+            if now_s - session.opened_s > self._first_data_s:
+                raise FeedError(self._no_data(session))
+        elif now_s - session.last_trade_s > self._stale_s:
+            raise FeedError(f"connected, but no trade for {self._stale_s:g} s")
+
+    def _no_data(self, session: _Session) -> str:
+        text = f"connected and acknowledged, but no data: no trade within {self._first_data_s:g} s"
+        if session.complaint:
+            return f"{text}; the exchange says: {session.complaint}"
+        if session.unreadable:
+            return f"{text}; {session.unreadable} frames were refused"
+        return text
+
+    # --- after a connection -------------------------------------------------------------------
+
+    def _judged(self, session: _Session, ending: Ending) -> Ending:
+        """The ending, with what the session knows of it; the backoff begins anew after a good one."""
+        lived_s = (session.last_trade_s or 0.0) - session.opened_s
+        if lived_s >= LIVED_S:
+            self._failures = 0
+        if session.shutdown and self._failures == 0:
+            return Ending(ending.detail, 0.0)
+        if session.complaint and session.complaint not in ending.detail:
+            return Ending(f"{ending.detail}; the exchange says: {session.complaint}", ending.retry_s, ending.blocked)
+        return ending
+
+    def _pause(self, ending: Ending) -> None:
+        """Wait for the next attempt; a stop ends it at once, and so does `retry_now` where that is allowed."""
+        delay_s = ending.retry_s
+        if delay_s is None:
+            delay_s = jitter_s(self._rng, self._failures, self._backoff_s, self._backoff_cap_s)
+        self._failures += 1
+        self._wake.clear()
+        if self._stop.is_set():  # asked after clearing: a stop is never slept through
+            return
+        mode = "BLOCKED" if ending.blocked else "RECONNECTING"
+        self._show(mode, ending.detail, monotonic_s() + delay_s)
+        bidden = ending.retry_s is not None and not ending.blocked
+        (self._stop if bidden else self._wake).wait(delay_s)
+        self._show(mode, ending.detail)
+
+    def _show(self, mode: str, detail: str = "", retry_at_s: float | None = None) -> None:
+        changed = (mode, detail) != (self._state.mode, self._state.detail)
+        self._state = FeedState(mode, detail, max(0, self._opened - 1), retry_at_s)
+        if changed:
+            level = log.warning if mode in ("RECONNECTING", "BLOCKED") else log.info
+            level("%s%s", mode, f": {detail}" if detail else "")
+
+    def _count_bug(self) -> None:
+        self.bugs += 1
+        if self.bugs & (self.bugs - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: the log is not flooded
+            log.exception("error %d of our own in the feed", self.bugs)
+
+
+def _checked(symbols: Iterable[str]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
+    if not 1 <= len(wanted) <= STREAMS_PER_CONNECTION:
+        limit = f"one connection carries 1 to {STREAMS_PER_CONNECTION} streams"
+        raise InputError(f"{limit}, symbols were {len(wanted)}", "symbols")
+    return wanted
