@@ -1,0 +1,319 @@
+"""From what arrives to what counts: one sequencer per symbol, and the books that prove that nothing is lost.
+
+A trade below the next expected id is a repeat and dropped, at it is emitted, above it is held: for a moment, since
+reordered trades arrive soon, then the hole becomes a gap and the rest goes on. A trade whose id lies in an open gap
+is accepted late. Live rows, a second connection and repairs all come through `offer`.
+"""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from data.storage import Mirror, TickBuffer
+from data.trades import Trades
+from utils.clock import monotonic_s, now_us
+
+HOLD_S = 0.25  # tolerance for trades that arrive out of order
+HELD_MOST = 200_000  # rows of one symbol held before a hole is given up at once
+RATE_S = 10.0  # seconds over which trades per second are counted
+USUAL_S = 300.0  # time constant of the usual rate
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A run of ids that did not arrive. `filled_us` is None while any of it is missing."""
+
+    symbol: str
+    first_id: int
+    last_id: int
+    cause: str  # "missed" while capturing, "offline" between two runs
+    found_us: int
+    filled_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolCounts:
+    """The books of one symbol: received = stored + deduped + rejected + dropped + queued, always."""
+
+    received: int
+    stored: int
+    deduped: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+    queued: int  # counted, not derived: rows held for a hole, and rows that wait for their commit
+    held: int
+    last_trade_id: int | None
+    last_trade_us: int | None
+    last_trade_monotonic_s: float | None
+    trades_per_s: float
+    usual_trades_per_s: float
+    gaps_open: int
+    gaps_filled: int
+
+
+@dataclass(slots=True)
+class _Hole:
+    """A gap and what is still missing of it."""
+
+    gap: Gap
+    missing: list[tuple[int, int]]  # first and last id of each run
+
+    def fill(self, trade_id: int) -> bool:
+        """Take one id out; False if it is not missing here."""
+        for at, (first, last) in enumerate(self.missing):
+            if first <= trade_id <= last:
+                rest = [(first, trade_id - 1), (trade_id + 1, last)]
+                self.missing[at : at + 1] = [(low, high) for low, high in rest if low <= high]
+                return True
+        return False
+
+
+@dataclass(slots=True)
+class _Books:
+    """What is known of one symbol; guarded by the lock of the ingestion."""
+
+    received: int = 0
+    stored: int = 0
+    deduped: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    next_id: int | None = None
+    resumed: bool = False  # the next id comes from an earlier run
+    held: dict[int, Trades] = field(default_factory=dict)  # id -> a table of one row
+    held_since_s: float = 0.0
+    holes: list[_Hole] = field(default_factory=list)  # open ones
+    filled: list[Gap] = field(default_factory=list)
+    last_trade_us: int | None = None
+    last_trade_s: float | None = None  # of an accepted trade: repeats do not make a silent symbol young
+    last_arrival_s: float | None = None
+    arrivals: deque[tuple[float, int]] = field(default_factory=deque)  # time, rows
+    usual_per_s: float = 0.0
+
+
+class Ingestion:
+    """The sink behind every feed; safe from any thread.
+
+    Parameters
+    ----------
+    buffer, mirror : where accepted trades go; without a mirror they are counted as dropped for the disk
+    contiguous : ids follow each other, so a hole is a loss. Otherwise (raw futures trades, whose ids have
+        legitimate holes) a batch is ordered by id and what is not newer than the newest is a repeat.
+    hold_s : how long a trade above a hole waits for the missing ones
+    """
+
+    def __init__(
+        self,
+        buffer: TickBuffer,
+        mirror: Mirror | None,
+        *,
+        contiguous: bool,
+        hold_s: float = HOLD_S,
+        clock_s: Callable[[], float] = monotonic_s,
+    ) -> None:
+        self.on_emit: list[Callable[[Trades], None]] = []
+        self.unattributed: dict[str, int] = {}
+        self.emit_lock = threading.RLock()  # held while rows are accepted: order, books and listeners agree
+        self._buffer, self._mirror = buffer, mirror
+        self._contiguous, self._hold_s, self._clock_s = contiguous, hold_s, clock_s
+        self._books: dict[str, _Books] = {}
+        if mirror is not None:
+            mirror.counting, mirror.on_commit = self.emit_lock, self._committed
+
+    # --- what arrives -----------------------------------------------------------------------------
+
+    def offer(self, trades: Trades) -> None:
+        """Take trades of one symbol, in order of arrival; repeats and disorder are sorted out here."""
+        if not len(trades):
+            return
+        now_s = self._clock_s()
+        with self.emit_lock:
+            books = self._of(trades.symbol)
+            books.received += len(trades)
+            self._note_arrival(books, len(trades), now_s)
+            if not self._contiguous:
+                self._accept_newer(books, trades)
+            elif books.next_id is not None and self._follows(books, trades):
+                self._emit(books, trades)
+            else:
+                self._sequence(books, trades, now_s)
+
+    def reject(self, symbol: str | None, reason: str, count: int = 1) -> None:
+        """Count trades that arrived and were refused."""
+        with self.emit_lock:
+            if symbol is None:
+                self.unattributed[reason] = self.unattributed.get(reason, 0) + count
+                return
+            books = self._of(symbol)
+            books.received += count
+            books.rejected[reason] = books.rejected.get(reason, 0) + count
+
+    def resume(self, symbol: str, last_id: int) -> None:
+        """Expect the id after `last_id` next: the newest trade that an earlier run stored."""
+        with self.emit_lock:
+            books = self._of(symbol)
+            if books.next_id is None:
+                books.next_id, books.resumed = last_id + 1, True
+
+    def tick(self, now_s: float) -> None:
+        """Give up holes that have been open for too long; to be called a few times a second."""
+        with self.emit_lock:
+            for books in self._books.values():
+                while books.held and now_s - books.held_since_s >= self._hold_s:
+                    self._give_up(books)
+
+    # --- what is asked ------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, SymbolCounts]:
+        """The books of every symbol, all of one moment."""
+        now_s = self._clock_s()
+        with self.emit_lock:
+            return {symbol: self._count(symbol, books, now_s) for symbol, books in self._books.items()}
+
+    def gaps(self) -> list[Gap]:
+        """Gaps found so far, open and filled, by the time they were found."""
+        with self.emit_lock:
+            every = [gap for books in self._books.values() for gap in books.filled]
+            every += [hole.gap for books in self._books.values() for hole in books.holes]
+        return sorted(every, key=lambda gap: (gap.found_us, gap.symbol, gap.first_id))
+
+    # --- inside, with the lock held -----------------------------------------------------------------
+
+    def _of(self, symbol: str) -> _Books:
+        books = self._books.get(symbol)
+        if books is None:
+            books = self._books[symbol] = _Books()
+        return books
+
+    def _follows(self, books: _Books, trades: Trades) -> bool:
+        """Whether a batch is just what is expected: the common case, told without a loop."""
+        ids = trades.trade_id
+        return (
+            not books.held
+            and int(ids[0]) == books.next_id
+            and int(ids[-1]) - int(ids[0]) == len(trades) - 1
+            and bool(np.all(ids[1:] > ids[:-1]))
+        )
+
+    def _accept_newer(self, books: _Books, trades: Trades) -> None:
+        ids, first = np.unique(trades.trade_id, return_index=True)
+        newer = ids >= (books.next_id or 0)
+        fresh = trades[first[newer]]
+        books.deduped += len(trades) - len(fresh)
+        if len(fresh):
+            self._emit(books, fresh)
+
+    def _sequence(self, books: _Books, trades: Trades, now_s: float) -> None:
+        """The general case: any order, repeats, holes."""
+        ids, first = np.unique(trades.trade_id, return_index=True)
+        books.deduped += len(trades) - ids.size
+        trades = trades[first]
+        if books.next_id is None:
+            books.next_id = int(ids[0])
+        below = ids < books.next_id
+        for row in np.flatnonzero(below).tolist():
+            self._fill_or_drop(books, trades[row : row + 1])
+        trades = trades[~below]
+        run = int(np.searchsorted(trades.trade_id - np.arange(len(trades)), books.next_id, side="right"))
+        if run and not books.held:
+            self._emit(books, trades[:run])
+            trades = trades[run:]
+        for row in range(len(trades)):
+            one = trades[row : row + 1]
+            if books.held.setdefault(int(one.trade_id[0]), one) is not one:
+                books.deduped += 1
+            elif len(books.held) == 1:
+                books.held_since_s = now_s
+        self._drain(books, now_s)
+        while len(books.held) > HELD_MOST:
+            self._give_up(books)
+
+    def _drain(self, books: _Books, now_s: float) -> None:
+        """Emit what is held and follows now."""
+        ready = []
+        next_id = books.next_id
+        while books.held and next_id in books.held:
+            ready.append(books.held.pop(next_id))
+            next_id += 1
+        if ready:
+            books.held_since_s = now_s  # what is still held waits for another hole, found now
+            self._emit(books, Trades.concat(ready[0].symbol, ready))
+
+    def _give_up(self, books: _Books) -> None:
+        """The hole before the first held trade becomes a gap, and the trades behind it go on."""
+        first = min(books.held)
+        symbol = books.held[first].symbol
+        assert books.next_id is not None
+        cause = "offline" if books.resumed else "missed"
+        gap = Gap(symbol, books.next_id, first - 1, cause, now_us())
+        books.holes.append(_Hole(gap, [(gap.first_id, gap.last_id)]))
+        books.next_id = first
+        self._drain(books, books.held_since_s)
+
+    def _fill_or_drop(self, books: _Books, one: Trades) -> None:
+        """A trade below the next id: the missing one of an open gap, or a repeat."""
+        for hole in books.holes:
+            if hole.fill(int(one.trade_id[0])):
+                if not hole.missing:
+                    books.holes.remove(hole)
+                    books.filled.append(replace(hole.gap, filled_us=now_us()))
+                self._emit(books, one, late=True)
+                return
+        books.deduped += 1
+
+    def _emit(self, books: _Books, trades: Trades, late: bool = False) -> None:
+        """Accepted: to memory, to the disk's queue, to the listeners."""
+        books.last_trade_s = self._clock_s()
+        if not late:
+            books.next_id = int(trades.trade_id[-1]) + 1
+            books.last_trade_us = int(trades.ts_us[-1])
+            books.resumed = False
+        self._buffer.append(trades)
+        taken = 0 if self._mirror is None else self._mirror.put(trades)
+        if taken < len(trades):
+            reason = "memory_only" if self._mirror is None else "storage"
+            books.dropped[reason] = books.dropped.get(reason, 0) + len(trades) - taken
+        for listener in self.on_emit:
+            listener(trades)
+
+    def _committed(self, symbol: str, new: int, known: int) -> None:
+        books = self._books[symbol]
+        books.stored += new
+        books.deduped += known
+
+    def _note_arrival(self, books: _Books, rows: int, now_s: float) -> None:
+        if books.last_arrival_s is not None:
+            weight = math.exp((books.last_arrival_s - now_s) / USUAL_S)
+            books.usual_per_s = weight * books.usual_per_s + rows / USUAL_S
+        books.last_arrival_s = now_s
+        arrivals = books.arrivals
+        if arrivals and now_s - arrivals[-1][0] < 0.1:
+            arrivals[-1] = (arrivals[-1][0], arrivals[-1][1] + rows)
+        else:
+            arrivals.append((now_s, rows))
+        while now_s - arrivals[0][0] > RATE_S:
+            arrivals.popleft()
+
+    def _count(self, symbol: str, books: _Books, now_s: float) -> SymbolCounts:
+        held = len(books.held)
+        recent = sum(rows for at_s, rows in books.arrivals if now_s - at_s <= RATE_S)
+        waiting = 0 if self._mirror is None else self._mirror.queued(symbol)
+        return SymbolCounts(
+            received=books.received,
+            stored=books.stored,
+            deduped=books.deduped,
+            rejected=dict(books.rejected),
+            dropped=dict(books.dropped),
+            queued=held + waiting,
+            held=held,
+            last_trade_id=None if books.next_id is None else books.next_id - 1,
+            last_trade_us=books.last_trade_us,
+            last_trade_monotonic_s=books.last_trade_s,
+            trades_per_s=recent / RATE_S,
+            usual_trades_per_s=books.usual_per_s,
+            gaps_open=len(books.holes),
+            gaps_filled=len(books.filled),
+        )

@@ -1,0 +1,357 @@
+"""The SQLite file: schema, migrations, what is written, and short reads.
+
+A trade takes one row of integers: price and quantity in units of a decimal scale that its instrument carries. A
+value that no scale up to MAX_SCALE holds to the last bit is kept as it is, in `trade_exact`. The views put plain
+numbers together again: integer / 10^scale is the very float that arrived (both are exact, division rounds once).
+
+SQLite 3.7.0 to 3.51.2 can corrupt a write-ahead log when two connections write or checkpoint at once, so one
+connection of one process writes and checkpoints; readers are read-only and never checkpoint.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.trades import Trades
+from utils.errors import SchemaTooNew, StorageError
+
+SCHEMA_VERSION = 1
+MAX_SCALE = 12  # decimals; 10^12 is an exact float
+MAX_UNITS = 2**53  # integers up to here are exact floats
+BUSY_MS = 2_000
+
+SCHEMA = """
+create table instrument (
+    instrument integer primary key, venue text not null, stream text not null, symbol text not null,
+    price_scale integer not null, qty_scale integer not null, unique (venue, stream, symbol));
+-- qty is negative where the buyer was the maker (the taker sold): the sign is free and a column is not.
+create table trade (
+    instrument integer not null, trade_id integer not null, ts_us integer not null,
+    price integer not null, qty integer not null, primary key (instrument, trade_id)) without rowid;
+create table trade_exact (
+    instrument integer not null, trade_id integer not null, ts_us integer not null,
+    price real not null, qty real not null, primary key (instrument, trade_id)) without rowid;
+create table bar (
+    venue text not null, symbol text not null, timeframe text not null, ts_us integer not null,
+    open real not null, high real not null, low real not null, close real not null, volume real not null,
+    vwap real, trades integer not null, taker_buy_volume real not null, complete integer not null,
+    primary key (venue, symbol, timeframe, ts_us)) without rowid;
+create table gap (
+    venue text not null, stream text not null, symbol text not null, first_id integer not null,
+    last_id integer not null, cause text not null, found_us integer not null, filled_us integer,
+    primary key (venue, stream, symbol, first_id, found_us)) without rowid;
+create table alert_rule (rule_id text primary key, body text not null, position integer not null);
+create table alert_event (
+    number integer primary key, event_id text not null, rule_id text not null, name text not null,
+    metric text not null, state text not null, severity text not null, venue text not null,
+    symbol_y text not null, symbol_x text not null, timeframe text not null, at_us integer not null,
+    value real, threshold real not null, text text not null);
+"""
+
+
+def _power(column: str) -> str:
+    """10^column as SQL for every SQLite, with math functions or without."""
+    cases = " ".join(f"when {scale} then 1e{scale}" for scale in range(MAX_SCALE + 1))
+    return f"case {column} {cases} end"
+
+
+VIEWS = f"""
+create view trades as
+    select venue, stream, symbol, trade_id, ts_us, price / ({_power("price_scale")}) price,
+           abs(qty) / ({_power("qty_scale")}) qty, qty < 0 buyer_is_maker
+    from trade join instrument using (instrument)
+    union all
+    select venue, stream, symbol, trade_id, ts_us, price, abs(qty), qty < 0
+    from trade_exact join instrument using (instrument);
+create view bars as
+    select venue, symbol, timeframe, ts_us, open, high, low, close, volume, vwap, trades, taker_buy_volume, complete
+    from bar;
+create view gaps as select venue, stream, symbol, first_id, last_id, cause, found_us, filled_us from gap;
+create view alert_history as
+    select event_id, rule_id, name, metric, state, severity, venue, symbol_y, symbol_x, timeframe, at_us, value,
+           threshold, text, number
+    from alert_event;
+"""
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The one writing connection; the file and its folder are made where absent, readable by their owner only.
+
+    Raises
+    ------
+    SchemaTooNew
+        The file was written by a newer version; it is left untouched.
+    StorageError
+        The file is not a database, or cannot be opened.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+        version = _version(path)
+        if version > SCHEMA_VERSION:
+            raise SchemaTooNew(f"{path} has schema {version}, this version knows up to {SCHEMA_VERSION}")
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1_000, check_same_thread=False)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        if version == 0:
+            _create(connection)
+        return connection
+    except (OSError, sqlite3.Error) as exc:
+        raise StorageError(f"{path} cannot be used as database: {exc}") from exc
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection for a few short queries.
+
+    Raises
+    ------
+    StorageError
+    """
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1_000)) as connection:
+            yield connection
+    except sqlite3.Error as exc:
+        raise StorageError(f"{path} cannot be read: {exc}") from exc
+
+
+def _version(path: Path) -> int:
+    """Schema version of a file, looked at without touching it; 0 for an empty one."""
+    if path.stat().st_size == 0:
+        return 0
+    with reading(path) as connection:
+        return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Make tables and views in an empty file, all or nothing."""
+    tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
+    if tables:
+        raise StorageError("the file is a database of another program: it has tables but no schema version of ours")
+    statements = [part for part in (SCHEMA + VIEWS).split(";\n") if part.strip()]
+    with transaction(connection):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what happens inside, or nothing of it."""
+    connection.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # a full disk has already rolled it back
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+# --- writing: every function runs inside a transaction of the writer ---------------------------------
+
+
+@dataclass(slots=True)
+class Instrument:
+    """One symbol of one stream of one venue in the file."""
+
+    number: int
+    price_scale: int
+    qty_scale: int
+
+
+def instrument(connection: sqlite3.Connection, venue: str, stream: str, symbol: str) -> Instrument:
+    """The instrument's row, made on first use."""
+    key = (venue, stream, symbol)
+    connection.execute("insert or ignore into instrument values (null, ?, ?, ?, 0, 0)", key)
+    query = "select instrument, price_scale, qty_scale from instrument where (venue, stream, symbol) = (?, ?, ?)"
+    return Instrument(*connection.execute(query, key).fetchone())
+
+
+def insert_trades(connection: sqlite3.Connection, owner: Instrument, trades: Trades) -> int:
+    """Store trades; those whose id is stored already are left as they are. Returns how many were new."""
+    _widen(connection, owner, trades)
+    prices, prices_fit = _units(trades.price, owner.price_scale)
+    quantities, quantities_fit = _units(trades.qty, owner.qty_scale)
+    fit = prices_fit & quantities_fit
+    sign = np.where(trades.buyer_is_maker, -1, 1)
+    before = connection.total_changes
+    number = owner.number
+    if fit.any():
+        table = (
+            trades.trade_id[fit],
+            trades.ts_us[fit],
+            prices[fit].astype(np.int64),
+            (quantities[fit] * sign[fit]).astype(np.int64),
+        )
+        rows = zip(*(column.tolist() for column in table), strict=True)
+        insert = f"insert or ignore into trade values ({number}, ?, ?, ?, ?)"
+        connection.executemany(insert, rows)
+    if not fit.all():
+        odd = trades[~fit]
+        rows = zip(
+            odd.trade_id.tolist(),
+            odd.ts_us.tolist(),
+            odd.price.tolist(),
+            (odd.qty * sign[~fit]).tolist(),
+            odd.trade_id.tolist(),
+            strict=True,
+        )
+        connection.executemany(
+            f"insert or ignore into trade_exact select {number}, ?, ?, ?, ? where not exists "
+            f"(select 1 from trade where instrument = {number} and trade_id = ?)",
+            rows,
+        )
+    return connection.total_changes - before
+
+
+def _units(values: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values in units of 10^-scale as whole floats, and whether each gives the same float back."""
+    units = np.rint(values * 10.0**scale)
+    return units, (units < MAX_UNITS) & (units / 10.0**scale == values)
+
+
+def _scale(values: np.ndarray, at_least: int, largest_units: int) -> int:
+    """The least scale from `at_least` on that holds as many of the values exactly as any larger one.
+
+    `largest_units` is the largest integer stored at `at_least`; it has to stay exact as well.
+    """
+    room = MAX_SCALE - at_least
+    while room and largest_units * 10**room >= MAX_UNITS:
+        room -= 1
+    fitting = [int(_units(values, scale)[1].sum()) for scale in range(at_least, at_least + room + 1)]
+    return at_least + int(np.argmax(fitting))
+
+
+def _widen(connection: sqlite3.Connection, owner: Instrument, trades: Trades) -> None:
+    """Give an instrument the decimals that its new trades need; rare, and soon after its first ones."""
+    scales = owner.price_scale, owner.qty_scale
+    if all(_units(v, scale)[1].all() for v, scale in zip((trades.price, trades.qty), scales, strict=True)):
+        return
+    query = "select ifnull(max(price), 0), ifnull(max(abs(qty)), 0) from trade where instrument = ?"
+    largest = connection.execute(query, (owner.number,)).fetchone()
+    price_scale = _scale(trades.price, owner.price_scale, largest[0])
+    qty_scale = _scale(trades.qty, owner.qty_scale, largest[1])
+    if (price_scale, qty_scale) == scales:
+        return
+    factors = 10 ** (price_scale - owner.price_scale), 10 ** (qty_scale - owner.qty_scale)
+    connection.execute(
+        "update trade set price = price * ?, qty = qty * ? where instrument = ?", (*factors, owner.number)
+    )
+    connection.execute(
+        "update instrument set price_scale = ?, qty_scale = ? where instrument = ?",
+        (price_scale, qty_scale, owner.number),
+    )
+    owner.price_scale, owner.qty_scale = price_scale, qty_scale
+
+
+BAR_COLUMNS = ("open", "high", "low", "close", "volume", "vwap", "trades", "taker_buy_volume", "complete")
+
+
+def put_bars(connection: sqlite3.Connection, venue: str, symbol: str, timeframe: str, frame: pd.DataFrame) -> None:
+    """Store bars; a bar that is there already is replaced."""
+    columns = [frame.index.asi8.tolist(), *(frame[name].to_numpy().tolist() for name in BAR_COLUMNS)]
+    rows = [(venue, symbol, timeframe, *row) for row in zip(*columns, strict=True)]
+    connection.executemany("insert or replace into bar values (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+
+
+def put_gap(connection: sqlite3.Connection, venue: str, stream: str, row: Mapping[str, Any]) -> None:
+    """Store a gap, or what became of it."""
+    keys = ("symbol", "first_id", "last_id", "cause", "found_us", "filled_us")
+    values = (venue, stream, *(row[key] for key in keys))
+    connection.execute("insert or replace into gap values (?,?,?,?,?,?,?,?)", values)
+
+
+EVENT_COLUMNS = (
+    "event_id", "rule_id", "name", "metric", "state", "severity", "venue", "symbol_y", "symbol_x", "timeframe",
+    "at_us", "value", "threshold", "text",
+)  # fmt: skip
+
+
+def put_event(connection: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+    """Append a change of state of an alert rule."""
+    marks = ",".join("?" * len(EVENT_COLUMNS))
+    values = [row[name] for name in EVENT_COLUMNS]
+    connection.execute(f"insert into alert_event ({','.join(EVENT_COLUMNS)}) values ({marks})", values)
+
+
+def put_rule(connection: sqlite3.Connection, body: Mapping[str, Any]) -> None:
+    """Store an alert rule; an edit keeps its place among the others."""
+    connection.execute(
+        "insert into alert_rule values (?, ?, (select count(*) from alert_rule)) "
+        "on conflict (rule_id) do update set body = excluded.body",
+        (body["rule_id"], json.dumps(dict(body))),
+    )
+
+
+def drop_rule(connection: sqlite3.Connection, rule_id: str) -> None:
+    """Take an alert rule out of the file; its history stays."""
+    connection.execute("delete from alert_rule where rule_id = ?", (rule_id,))
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+def read_trades(
+    path: Path, venue: str, stream: str, symbol: str, *, limit: int | None = None, since_us: int = 0
+) -> Trades:
+    """The newest `limit` stored trades of one symbol from `since_us` on, by increasing id.
+
+    Raises
+    ------
+    StorageError
+    """
+    with reading(path) as connection:
+        found = connection.execute(
+            "select instrument, price_scale, qty_scale from instrument where (venue, stream, symbol) = (?, ?, ?)",
+            (venue, stream, symbol),
+        ).fetchone()
+        if found is None:
+            return Trades.empty(symbol)
+        number, price_scale, qty_scale = found
+        rows = connection.execute(
+            f"select trade_id, ts_us, price / 1e{price_scale}, qty / 1e{qty_scale} from trade "
+            "where instrument = ? order by trade_id desc limit ?",
+            (number, -1 if limit is None else limit),
+        ).fetchall()
+        rows += connection.execute(
+            "select trade_id, ts_us, price, qty from trade_exact where instrument = ? order by trade_id desc limit ?",
+            (number, -1 if limit is None else limit),
+        ).fetchall()
+    if not rows:
+        return Trades.empty(symbol)
+    ids, times, prices, quantities = (np.array(column) for column in zip(*rows, strict=True))
+    trades = Trades.of(symbol, ids, times, prices, np.abs(quantities), quantities < 0).sorted_by_id()
+    if since_us:
+        trades = trades[trades.ts_us >= since_us]
+    return trades if limit is None else trades[-limit:]
+
+
+def read_alert_rules(path: Path) -> list[dict[str, Any]]:
+    """Stored alert rules in the order they were made."""
+    with reading(path) as connection:
+        rows = connection.execute("select body from alert_rule order by position, rowid").fetchall()
+    return [json.loads(body) for (body,) in rows]
+
+
+def read_alert_history(path: Path, limit: int) -> list[dict[str, Any]]:
+    """Changes of state of the alert rules, newest first."""
+    columns = ",".join(EVENT_COLUMNS)
+    with reading(path) as connection:
+        rows = connection.execute(
+            f"select {columns} from alert_event order by number desc limit ?", (limit,)
+        ).fetchall()
+    return [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in rows]

@@ -1,0 +1,334 @@
+"""Where trades are kept: the newest in memory, all of them in SQLite by a thread of its own."""
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data import sqlite
+from data.lock import CaptureLock
+from data.trades import Trade, Trades
+from utils import logger
+from utils.clock import monotonic_s
+
+LOG = logger.get("mirror")
+
+FIRST_ROWS = 1_024  # a quiet symbol among a thousand must not cost what a busy one does
+SLACK = 0.25  # room behind a full generation, as a share of its rows
+RETRY_MOST_S = 10.0  # longest pause between attempts to write to a disk that fails
+TYPES = (np.int64, np.int64, np.float64, np.float64, np.uint8)
+
+
+class _Generation:
+    """Columns with room behind them. Rows [0, end) never change: a slice of them may be shared for ever."""
+
+    def __init__(self, rows: int) -> None:
+        self.columns = tuple(np.empty(rows, kind) for kind in TYPES)
+        self.end = 0
+
+    @property
+    def room(self) -> int:
+        return self.columns[0].size - self.end
+
+    def append(self, trades: Trades) -> None:
+        end = self.end + len(trades)
+        for column, new in zip(self.columns, trades.columns, strict=True):
+            column[self.end : end] = new
+        self.end = end
+
+
+class TickBuffer:
+    """The newest `capacity` trades of each symbol, shared between threads: a bounded deque of columns.
+
+    The lock is held to append or to take references, never while computing. A snapshot is a slice of columns that
+    do not change any more: no copy, no torn read. When a generation is full, its newest rows move to a fresh one.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Generation] = {}
+
+    def append(self, trades: Trades) -> None:
+        """Add trades of one symbol, by increasing id; late ones, older than the newest held, find their place."""
+        if not len(trades):
+            return
+        with self._lock:
+            kept = self._kept.get(trades.symbol)
+            if kept is not None and kept.end and trades.trade_id[0] < kept.columns[0][kept.end - 1]:
+                held = self._window(trades.symbol, kept)
+                trades, kept = Trades.concat(trades.symbol, [held, trades]).sorted_by_id(), None
+            trades = trades[-self.capacity :]
+            if kept is None or kept.room < len(trades):
+                kept = self._kept[trades.symbol] = self._moved(trades.symbol, kept, len(trades))
+            kept.append(trades)
+
+    def snapshot(self, symbol: str, since_us: int = 0, limit: int | None = None) -> Trades:
+        """The newest `limit` trades from `since_us` on, by id; read-only, shared, and never changed afterwards."""
+        with self._lock:
+            kept = self._kept.get(symbol)
+            if kept is None:
+                return Trades.empty(symbol)
+            trades = self._window(symbol, kept)
+        if since_us:
+            trades = trades[int(np.searchsorted(trades.ts_us, since_us)) :]
+        if limit is not None:
+            trades = trades[max(len(trades) - limit, 0) :]
+        for column in trades.columns:
+            column.flags.writeable = False
+        return trades
+
+    def first(self, symbol: str) -> Trade | None:
+        """The oldest trade held."""
+        return next(iter(self.snapshot(symbol)[:1]), None)
+
+    def last(self, symbol: str) -> Trade | None:
+        """The newest trade held."""
+        return next(iter(self.snapshot(symbol, limit=1)), None)
+
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols with trades."""
+        with self._lock:
+            return tuple(self._kept)
+
+    def count(self, symbol: str) -> int:
+        """Trades held of one symbol."""
+        with self._lock:
+            kept = self._kept.get(symbol)
+            return 0 if kept is None else min(kept.end, self.capacity)
+
+    def nbytes(self) -> int:
+        """Bytes of all columns, their spare room included."""
+        with self._lock:
+            return sum(column.nbytes for kept in self._kept.values() for column in kept.columns)
+
+    def _window(self, symbol: str, kept: _Generation) -> Trades:
+        start = max(0, kept.end - self.capacity)
+        return Trades(symbol, *(column[start : kept.end] for column in kept.columns))
+
+    def _moved(self, symbol: str, kept: _Generation | None, coming: int) -> _Generation:
+        """A fresh generation that begins with the newest rows of the old one, and has room for those coming."""
+        held = Trades.empty(symbol) if kept is None else self._window(symbol, kept)
+        rows = len(held) + coming
+        largest = int(self.capacity * (1 + SLACK)) + 1
+        fresh = _Generation(max(min(max(2 * rows, FIRST_ROWS), largest), coming))
+        room = fresh.columns[0].size - coming
+        fresh.append(held[max(len(held) - min(room, self.capacity), 0) :])
+        return fresh
+
+
+Write = Callable[[sqlite3.Connection], None]
+Committed = Callable[[str, int, int], None]  # symbol, rows new in the file, rows that were there already
+
+
+class Mirror:
+    """The writer thread: batches to SQLite, in one transaction each; a row leaves the queue after its commit only.
+
+    Parameters
+    ----------
+    flush_s, flush_rows : a batch is written after this time, or when it is so large, whichever comes first
+    max_queued : rows that may wait; more are refused, so that a disk that fails cannot fill the memory
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        venue: str,
+        stream: str,
+        *,
+        flush_s: float = 0.25,
+        flush_rows: int = 5_000,
+        max_queued: int = 1_000_000,
+    ) -> None:
+        self.path, self.venue, self.stream = path, venue, stream
+        self.error: str | None = None  # why the newest attempt to write failed
+        self.on_commit: Committed = lambda symbol, new, known: None
+        self._flush_s, self._flush_rows, self._max_queued = flush_s, flush_rows, max_queued
+        self._waiting: deque[Trades] = deque()
+        self.counting: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()  # held while rows settle
+        self._give_up_s = float("inf")
+        self._writes: deque[Write] = deque()  # rare rows: bars, gaps, rules, events
+        self._rows = 0
+        self._lock = threading.Lock()
+        self._due = threading.Event()
+        self._stop = threading.Event()
+        self._capture = CaptureLock(path)
+        self._instruments: dict[str, sqlite.Instrument] = {}
+        self._commits_s: deque[float] = deque(maxlen=1_000)
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def start(self) -> None:
+        """Take the file and begin to write.
+
+        Raises
+        ------
+        StorageError, DatabaseBusy, SchemaTooNew
+        """
+        self._capture.acquire()
+        try:
+            self._connection = sqlite.open_writer(self.path)
+        except BaseException:
+            self._capture.release()
+            raise
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 4.0) -> None:
+        """Write what waits, fold the log into the file, close it. Safe to call twice."""
+        self._give_up_s = monotonic_s() + timeout_s - 1.0
+        self._stop.set()
+        self._due.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                LOG.error("%d rows could not be written within %g s: %s", self._rows, timeout_s, self.error)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def commit_ms(self) -> tuple[float, float]:
+        """Median and 99th percentile of the newest commits, milliseconds; NaN before the first."""
+        taken = list(self._commits_s)
+        return tuple(np.percentile(taken, [50, 99]) * 1_000) if taken else (np.nan, np.nan)
+
+    def put(self, trades: Trades) -> int:
+        """Queue trades; returns how many were taken: fewer than given when the queue is full."""
+        with self._lock:
+            taken = trades[: self._max_queued - self._rows]
+            if len(taken):
+                self._waiting.append(taken)
+                self._rows += len(taken)
+                if self._rows >= self._flush_rows:
+                    self._due.set()
+            return len(taken)
+
+    def queued(self, symbol: str) -> int:
+        """Rows of one symbol that wait for their commit."""
+        with self._lock:
+            return sum(len(trades) for trades in self._waiting if trades.symbol == symbol)
+
+    def put_bars(self, symbol: str, timeframe: str, frame: pd.DataFrame) -> None:
+        """Queue closed bars; stored ones of the same time are replaced."""
+        self._write(lambda connection: sqlite.put_bars(connection, self.venue, symbol, timeframe, frame))
+
+    def put_gap(self, gap: Any) -> None:
+        """Queue a gap, or what became of it."""
+        row = asdict(gap)
+        self._write(lambda connection: sqlite.put_gap(connection, self.venue, self.stream, row))
+
+    def put_alert(self, row: Mapping[str, Any]) -> None:
+        """Queue a change of state of an alert rule."""
+        self._write(lambda connection: sqlite.put_event(connection, row))
+
+    def put_rule(self, body: Mapping[str, Any]) -> None:
+        """Queue an alert rule."""
+        self._write(lambda connection: sqlite.put_rule(connection, body))
+
+    def drop_rule(self, rule_id: str) -> None:
+        """Queue the end of an alert rule."""
+        self._write(lambda connection: sqlite.drop_rule(connection, rule_id))
+
+    def _write(self, write: Write) -> None:
+        self._writes.append(write)
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause_s = self._flush_s
+        while True:
+            self._due.wait(pause_s)
+            self._due.clear()
+            last = self._stop.is_set()
+            try:
+                while self._flush() and (last or self._rows >= self._flush_rows):
+                    pass
+                self.error, pause_s = None, self._flush_s
+            except sqlite3.Error as exc:
+                pause_s = self._failed(exc, pause_s)
+            except Exception as exc:  # a bug must not end the thread: rows stay queued, and the error is shown
+                LOG.exception("the mirror failed")
+                pause_s = self._failed(exc, pause_s)
+            if last and (self.error is None or monotonic_s() >= self._give_up_s):
+                self._close()
+                return
+
+    def _failed(self, exc: Exception, pause_s: float) -> float:
+        if self.error != str(exc):
+            LOG.error("%s cannot be written: %s", self.path.name, exc)
+        self.error = str(exc)
+        return self._flush_s if self._stop.is_set() else min(2 * pause_s, RETRY_MOST_S)
+
+    def _flush(self) -> bool:
+        """Write one batch in one transaction; whether there was one."""
+        with self._lock:
+            batch = self._next_batch()
+        writes = [self._writes[i] for i in range(len(self._writes))]
+        if not batch and not writes:
+            return False
+        began_s = monotonic_s()
+        new: dict[str, int] = {}
+        try:
+            with sqlite.transaction(self._connection):
+                for trades in _by_symbol(batch):
+                    new[trades.symbol] = sqlite.insert_trades(self._connection, self._owner(trades.symbol), trades)
+                for write in writes:
+                    write(self._connection)
+        except BaseException:
+            self._instruments.clear()  # their scales may have been rolled back
+            raise
+        self._commits_s.append(monotonic_s() - began_s)
+        self._settle(batch, new, len(writes))
+        return True
+
+    def _next_batch(self) -> list[Trades]:
+        batch, rows = [], 0
+        for trades in self._waiting:
+            batch.append(trades)
+            rows += len(trades)
+            if rows >= self._flush_rows:
+                break
+        return batch
+
+    def _settle(self, batch: list[Trades], new: dict[str, int], writes: int) -> None:
+        """Take what was committed out of the queues and tell its owner, as one step for everybody who counts."""
+        for _ in range(writes):
+            self._writes.popleft()
+        rows: dict[str, int] = {}
+        for trades in batch:
+            rows[trades.symbol] = rows.get(trades.symbol, 0) + len(trades)
+        with self.counting:
+            with self._lock:
+                for _ in batch:
+                    self._waiting.popleft()
+                self._rows -= sum(rows.values())
+            for symbol, count in rows.items():
+                self.on_commit(symbol, new[symbol], count - new[symbol])
+
+    def _owner(self, symbol: str) -> sqlite.Instrument:
+        owner = self._instruments.get(symbol)
+        if owner is None:
+            owner = sqlite.instrument(self._connection, self.venue, self.stream, symbol)
+            self._instruments[symbol] = owner
+        return owner
+
+    def _close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # what is committed is in the log and will be found there
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+        self._connection.close()
+        self._capture.release()
+
+
+def _by_symbol(batch: list[Trades]) -> list[Trades]:
+    """One table a symbol."""
+    parts: dict[str, list[Trades]] = {}
+    for trades in batch:
+        parts.setdefault(trades.symbol, []).append(trades)
+    return [Trades.concat(symbol, rows) for symbol, rows in parts.items()]
