@@ -8,14 +8,6 @@ import config
 from utils.errors import SettingsError
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path):
-    """No PAIRSCOPE_ variable and no .env of the developer reaches these tests."""
-    for name in config.Settings.model_fields:
-        monkeypatch.delenv(f"PAIRSCOPE_{name.upper()}", raising=False)
-    monkeypatch.setitem(config.Settings.model_config, "env_file", tmp_path / ".env")
-
-
 def test_defaults_are_those_of_the_documentation():
     settings = config.load()
     assert settings.source == "auto"

@@ -1,0 +1,96 @@
+"""The REST API as an ASGI application, mounted under /api by app.py: a thin translation of engine calls."""
+
+import hmac
+from http import HTTPStatus
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api import routes, schemas
+from utils import logger
+from utils.errors import (
+    AnalysisError,
+    InputError,
+    NotFound,
+    PairscopeError,
+    StorageError,
+    TooFewObservations,
+)
+
+LOG = logger.get("api")
+
+
+class Unauthorised(Exception):
+    """A call without the token that the settings ask for."""
+
+
+def require_token(request: Request) -> None:
+    """Let a call pass that carries the configured token, or any call where none is configured."""
+    token = request.app.state.token
+    given = request.headers.get("authorization", "")
+    if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise Unauthorised
+
+
+def build_api(token: str | None = None) -> FastAPI:
+    """The API; `token` is asked of every call when it is given."""
+    api = FastAPI(
+        title="Pairscope",
+        version="1",
+        summary="Trades, bars and pair analytics, the same numbers as on the pages.",
+        docs_url="/docs",
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses={422: {"model": schemas.Error}},
+    )
+    api.state.token = token
+    api.include_router(routes.router, prefix="/v1", dependencies=[Depends(require_token)])
+    api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
+    api.add_exception_handler(Unauthorised, _unauthorised)
+    api.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    api.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    api.add_exception_handler(Exception, _bug)
+    return api
+
+
+def error(status: int, code: str, message: str, **details: object) -> JSONResponse:
+    """An error in the one shape that all errors have."""
+    body = {"error": {"code": code, "message": message, "details": details}}
+    return JSONResponse(body, status, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+
+def _refused(request: Request, exc: PairscopeError) -> JSONResponse:
+    match exc:
+        case NotFound():
+            return error(404, f"unknown_{exc.field}", str(exc))
+        case InputError():
+            return error(422, "invalid_input", str(exc), field=exc.field)
+        case TooFewObservations():
+            return error(409, "too_few_observations", str(exc), have=exc.have, need=exc.need)
+        case AnalysisError():
+            return error(409, "undefined", str(exc))
+        case StorageError():
+            return error(503, "storage", str(exc))
+    return error(503, "unavailable", str(exc))
+
+
+def _unauthorised(request: Request, exc: Exception) -> JSONResponse:
+    return error(401, "unauthorised", "this call needs the header Authorization: Bearer <token>")
+
+
+def _invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
+    first = exc.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return error(422, "invalid_input", f"{field}: {first['msg']}, was {str(first.get('input'))[:80]!r}", field=field)
+
+
+def _http(request: Request, exc: HTTPException) -> JSONResponse:
+    phrase = HTTPStatus(exc.status_code).phrase
+    return error(exc.status_code, phrase.lower().replace(" ", "_"), str(exc.detail or phrase))
+
+
+def _bug(request: Request, exc: Exception) -> JSONResponse:
+    LOG.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    return error(503, "internal", "this call failed; the log has the details")

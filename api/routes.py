@@ -1,0 +1,198 @@
+"""Routes of the REST API, version 1. Numbers that do not exist are null, never NaN or 0."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from fastapi import APIRouter, Path, Query, Response
+
+import config
+from alerts.rules import Rule
+from analytics.pair import PairParams
+from analytics.resampling import timeframe_us
+from api import schemas
+from engine import Engine, current
+from utils.errors import InputError, NotFound, TooFewObservations
+
+router = APIRouter()
+
+MAX_TICKS = 100_000
+MAX_BARS = 20_000
+MAX_ROWS = 10_000
+
+
+def as_json(value: object) -> Response:
+    """Compact JSON; NaN and infinities become null."""
+    return Response(msgspec.json.encode(value, enc_hook=_plain), media_type="application/json")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _followed(engine: Engine, text: str) -> str:
+    """The symbol as it is followed.
+
+    Raises
+    ------
+    NotFound
+    """
+    symbol = text.upper()
+    if symbol not in engine.symbols:
+        raise NotFound(f"symbol {text[:40]!r} is not followed; followed are {', '.join(engine.symbols)}", "symbol")
+    return symbol
+
+
+@router.get("/", response_model=schemas.Status, summary="How the capture stands")
+def status() -> Response:
+    return as_json(current().status().as_dict())
+
+
+@router.get("/ticks/{symbol}", response_model=list[schemas.Tick], summary="Trades held in memory, oldest first")
+def ticks(
+    symbol: str,
+    limit: Annotated[int, Query(ge=1, le=MAX_TICKS)] = 1_000,
+    since_us: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> Response:
+    engine = current()
+    trades = engine.ticks(_followed(engine, symbol), limit, since_us)
+    names = ("trade_id", "ts_us", "price", "qty", "buyer_is_maker")
+    columns = (*(column.tolist() for column in trades.columns[:4]), trades.buyer_is_maker.astype(bool).tolist())
+    return as_json([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
+
+
+@router.get("/bars/{symbol}/{timeframe}", response_model=list[schemas.Bar], summary="Bars, oldest first")
+def bars(symbol: str, timeframe: str, limit: Annotated[int, Query(ge=1, le=MAX_BARS)] = 500) -> Response:
+    engine = current()
+    timeframe_us(timeframe)
+    frame = engine.bars(_followed(engine, symbol), timeframe, limit)
+    columns: dict[str, list[Any]] = {"ts_us": frame.index.asi8.tolist()}
+    columns |= {name: frame[name].to_numpy().tolist() for name in schemas.Bar.model_fields if name != "ts_us"}
+    return as_json([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+Leg = Annotated[str, Path(description="A followed symbol, for example ETHUSDT")]
+Window = Annotated[int, Query(ge=2, le=MAX_ROWS, description="Bars of the rolling statistics")]
+Method = Annotated[str, Query(description="How the hedge ratio is estimated")]
+
+
+@router.get(
+    "/analytics/{symbol_x}/{symbol_y}/{timeframe}",
+    response_model=list[schemas.AnalyticsRow],
+    summary="The pair bar by bar, oldest first; timeframe `tick` gives rows at trade times",
+)
+def analytics(
+    symbol_x: Leg,
+    symbol_y: Leg,
+    timeframe: str,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 100,
+    window: Window = config.DEFAULT_WINDOW,
+    method: Method = "ols",
+) -> Response:
+    engine = current()
+    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    try:
+        analysis = engine.analysis(*legs, timeframe, params(window, method), bars=limit + window)
+    except TooFewObservations:
+        return as_json([])
+    return as_json(analysis.rows(limit))
+
+
+@router.get("/pair/{symbol_x}/{symbol_y}/{timeframe}", summary="The whole analysis of a pair")
+def pair(
+    symbol_x: Leg,
+    symbol_y: Leg,
+    timeframe: str,
+    window: Window = config.DEFAULT_WINDOW,
+    method: Method = "ols",
+) -> Response:
+    engine = current()
+    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    analysis = engine.analysis(*legs, timeframe, params(window, method))
+    head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
+    return as_json(head | analysis.as_dict())
+
+
+def params(window: int, method: str) -> PairParams:
+    """Parameters of an analysis with the configured limits."""
+    return PairParams(
+        window=window,
+        method=method,
+        test_bars=config.TEST_BARS,
+        min_bars=config.MIN_BARS_ANALYTICS,
+        min_bars_coint=config.MIN_BARS_COINTEGRATION,
+    )
+
+
+@router.get("/gaps", response_model=list[schemas.Gap], summary="Trade ids that did not arrive")
+def gaps() -> Response:
+    return as_json([asdict(gap) for gap in current().gaps()])
+
+
+@router.get("/alerts", response_model=list[schemas.Rule], summary="Alert rules")
+def rules() -> Response:
+    engine = current()
+    return as_json([_rule(engine, rule) for rule in engine.alerts.rules()])
+
+
+@router.post("/alerts", response_model=schemas.Rule, status_code=201, summary="Make an alert rule")
+def add_rule(body: schemas.NewRule) -> Response:
+    engine = current()
+    fields = {name: value for name, value in body.model_dump().items() if value is not None}
+    fields = {**engine.rule_defaults(), **fields}
+    response = as_json(_rule(engine, engine.alerts.add(_checked(fields))))
+    response.status_code = 201
+    return response
+
+
+@router.patch("/alerts/{rule_id}", response_model=schemas.Rule, summary="Change an alert rule")
+def change_rule(rule_id: str, body: schemas.RuleChange) -> Response:
+    engine = current()
+    try:
+        rule = engine.alerts.update(rule_id, _checked(body.model_dump(exclude_unset=True)))
+    except KeyError:
+        raise _no_rule(rule_id) from None
+    return as_json(_rule(engine, rule))
+
+
+@router.delete("/alerts/{rule_id}", status_code=204, summary="Remove an alert rule")
+def remove_rule(rule_id: str) -> None:
+    try:
+        current().alerts.remove(rule_id)
+    except KeyError:
+        raise _no_rule(rule_id) from None
+
+
+@router.get("/alerts/history", response_model=list[schemas.AlertRow], summary="What the rules did, newest first")
+def history(limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 1_000) -> Response:
+    return as_json(current().alert_history(limit))
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Rule fields whose symbols and bar width can be read.
+
+    Raises
+    ------
+    InputError
+    """
+    for leg in ("symbol_y", "symbol_x"):
+        if leg in fields:
+            try:
+                fields[leg] = config.clean_symbol(str(fields[leg]))
+            except ValueError as exc:
+                raise InputError(str(exc), leg) from None
+    if "timeframe" in fields:
+        timeframe_us(fields["timeframe"])
+    return fields
+
+
+def _rule(engine: Engine, rule: Rule) -> dict[str, Any]:
+    body = asdict(rule)
+    return {"id": body.pop("rule_id"), **body, "title": rule.title, "state": engine.alerts.state(rule.rule_id).state}
+
+
+def _no_rule(rule_id: str) -> NotFound:
+    return NotFound(f"there is no rule {rule_id[:40]!r}", "rule")

@@ -1,0 +1,165 @@
+"""What the REST API takes and gives, as OpenAPI shows it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ErrorBody(BaseModel):
+    """Why a request was refused."""
+
+    code: str = Field(examples=["unknown_symbol"])
+    message: str = Field(examples=["symbol 'FOO' is not followed; followed are BTCUSDT, ETHUSDT"])
+    details: dict[str, object] = {}
+
+
+class Error(BaseModel):
+    """Every error has this shape."""
+
+    error: ErrorBody
+
+
+class Tick(BaseModel):
+    """One trade."""
+
+    trade_id: int = Field(examples=[3477868433])
+    ts_us: int = Field(description="Trade time, microseconds UTC", examples=[1791382992338000])
+    price: float = Field(examples=[83091.7])
+    qty: float = Field(description="Base currency", examples=[0.022])
+    buyer_is_maker: bool = Field(description="True: the taker sold")
+
+
+class Bar(BaseModel):
+    """One bar; `complete` is false while it forms and where trades are known to be missing."""
+
+    ts_us: int = Field(description="Open of the bar, microseconds UTC")
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float = Field(description="Base currency")
+    vwap: float | None = Field(description="null in a bar without a trade")
+    trades: int
+    taker_buy_volume: float
+    complete: bool
+
+
+class AnalyticsRow(BaseModel):
+    """The pair at the close of one bar; null where the window is not full or the number does not exist."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ts_us: int
+    hedge_ratio: float | None
+    spread: float | None = Field(description="y - hedge_ratio * x, price units of y")
+    zscore: float | None
+    correlation: float | None = Field(description="of log returns over the window")
+
+
+class SymbolStatus(BaseModel):
+    """Counts of one symbol; received = stored + deduped + rejected + dropped + queued at every read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    received: int
+    stored: int
+    deduped: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+    queued: int
+    last_trade_id: int | None
+    last_trade_age_s: float | None
+    gaps_open: int
+    gaps_filled: int
+    trades_per_s: float
+
+
+class Status(BaseModel):
+    """How the capture stands."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["ok", "failing"]
+    source: str
+    mode: str
+    symbols: dict[str, SymbolStatus]
+    reconnects: int
+    uptime_s: float
+    rss_bytes: int
+    schema_version: int
+    sqlite_version: str
+
+
+class Gap(BaseModel):
+    """A run of trade ids that did not arrive; `filled_us` is null while it is open."""
+
+    symbol: str
+    first_id: int
+    last_id: int
+    cause: str
+    found_us: int
+    filled_us: int | None
+
+
+class NewRule(BaseModel):
+    """An alert rule to be made; the pair defaults to the configured one."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"metric": "zscore", "condition": ">", "threshold": 2.0}]}
+    )
+
+    metric: str
+    condition: str
+    threshold: float
+    symbol_y: str | None = None
+    symbol_x: str | None = None
+    timeframe: str | None = None
+    name: str = ""
+    for_s: float = 0.0
+    cooldown_s: float = 60.0
+    recovery: float | None = None
+    severity: str = "warning"
+    channels: list[str] = []
+    enabled: bool = True
+
+
+class RuleChange(BaseModel):
+    """The fields of a rule to be changed; others stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: str | None = None
+    condition: str | None = None
+    threshold: float | None = None
+    symbol_y: str | None = None
+    symbol_x: str | None = None
+    timeframe: str | None = None
+    name: str | None = None
+    for_s: float | None = None
+    cooldown_s: float | None = None
+    recovery: float | None = None
+    severity: str | None = None
+    channels: list[str] | None = None
+    enabled: bool | None = None
+
+
+class Rule(NewRule):
+    """An alert rule in force."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    version: int
+    state: str
+
+
+class AlertRow(BaseModel):
+    """One change of state of one rule; a firing and its end share an event_id."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_id: str
+    rule_id: str
+    state: str
+    at_us: int
+    value: float | None

@@ -1,0 +1,150 @@
+"""The ASGI application: one process, one port for pages, live charts, REST and health.
+
+`python run.py` starts it through `main()`; `streamlit run app.py` works too. The engine lives in the lifespan:
+it is started once and stopped once, whatever tabs and reruns come and go.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import streamlit as st
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+import config
+import engine as engines
+from api.app import build_api
+from dashboard.live import routes as live
+from utils import logger
+from utils.errors import PairscopeError, SettingsError
+
+GRACE_S = 3  # seconds that open responses get when the server stops
+LOG = logger.get("app")
+
+
+def load_settings() -> config.Settings:
+    """The settings, or the end of the process with one line that says what is wrong."""
+    try:
+        return config.load()
+    except SettingsError as exc:
+        raise SystemExit(f"Pairscope: {exc}") from None
+
+
+SETTINGS = load_settings()
+
+
+def start_engine() -> engines.Engine:
+    """Start the engine of this process, or hand out the one that runs.
+
+    Raises
+    ------
+    PairscopeError
+        The database or a recording cannot be used.
+    """
+    try:
+        return engines.current()
+    except PairscopeError:
+        engine = engines.Engine(SETTINGS)
+        engine.start()
+        engines.install(engine)
+        return engine
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Engine and live streams, from the first request to the last."""
+    logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
+    engine = await asyncio.to_thread(start_engine)
+    close_streams_on_signal(live.HUB.close)
+    try:
+        yield
+    finally:
+        live.HUB.close()
+        await asyncio.to_thread(engine.stop)
+        engines.install(None)
+        LOG.info("stopped; everything received is stored")
+
+
+def close_streams_on_signal(close: Callable[[], None]) -> None:
+    """Call `close` at the first SIGINT or SIGTERM: the server waits for open streams, and those never end."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test client runs the loop elsewhere, where handlers cannot be set
+    loop = asyncio.get_running_loop()
+
+    def wrap(previous: object) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(close)
+            if callable(previous):
+                previous(number, frame)
+
+        return handle
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, wrap(signal.getsignal(number)))
+
+
+def healthz(request: Request) -> JSONResponse:
+    """200 while every thread lives and storage works, 503 with the reason otherwise."""
+    try:
+        reason = engines.current().health()
+    except PairscopeError as exc:
+        reason = str(exc)
+    if reason is None:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "failing", "reason": reason}, 503)
+
+
+token = SETTINGS.api_token.get_secret_value() if SETTINGS.api_token else None
+ROUTES: list[BaseRoute] = [Route("/healthz", healthz), Mount("/api", app=build_api(token))]
+
+app = st.App(config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()])
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does, so that port 0 is of use too."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            sys.stdout.write(f"Pairscope is on http://{host}:{port}  (Ctrl+C stops it)\n")
+            sys.stdout.flush()
+
+
+def main() -> None:
+    """Serve until a signal comes; the exit status is 0 after a clean stop."""
+    parser = argparse.ArgumentParser(description="Serve Pairscope; settings come from PAIRSCOPE_* variables.")
+    parser.add_argument("--capture", action="store_true", help="no pages: capture, REST and health only")
+    capture = parser.parse_args().capture
+    logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
+    try:
+        start_engine()
+    except PairscopeError as exc:
+        raise SystemExit(f"Pairscope: {exc}") from None
+    served = Starlette(routes=ROUTES, lifespan=lifespan) if capture else app
+    options = uvicorn.Config(
+        served,
+        host=SETTINGS.host,
+        port=SETTINGS.port,
+        ws="websockets-sansio",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again when it has stopped cleanly
+    Server(options).run()
+
+
+if __name__ == "__main__":
+    main()

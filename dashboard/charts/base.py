@@ -1,0 +1,181 @@
+"""Parts that all figures are made of: lines, bands, panes, tags and shading, as plain Plotly dictionaries.
+
+Plain dictionaries, not `go` objects: a figure is built every second, and checking each property against the
+schema costs more than computing the numbers. `go.Figure(spec)` of the same dictionary is checked in the tests.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboard.theme import Theme
+from utils.clock import US_PER_MS
+
+Spec = dict[str, Any]
+
+PANE_GAP = 0.022
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An alert on the chart: when, at which value, and whether it was above or below."""
+
+    ts_us: int
+    value: float
+    text: str
+
+
+def ms(ts_us: np.ndarray) -> np.ndarray:
+    """Epoch milliseconds as float64: what a date axis takes without going through text."""
+    return np.asarray(ts_us, np.float64) / US_PER_MS
+
+
+def drawn(values: np.ndarray) -> np.ndarray:
+    """Values to eight significant digits, more than a screen can show.
+
+    Rolling sums that begin at another bar differ in the last bits; without this, each refresh would send all points.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (7 - np.floor(np.log10(np.abs(values))))
+        return np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
+
+
+def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more: Any) -> Spec:
+    """One line; NaN leaves a hole in it."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": drawn(y),
+        "yaxis": axis,
+        "name": name,
+        "line": {"color": color, "width": more.pop("width", 1.4)},
+        "connectgaps": False,
+        **more,
+    }
+
+
+def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, axis: str, name: str, color: str) -> list[Spec]:
+    """The area between two lines."""
+    edge = {"width": 0, "hoverinfo": "skip"}
+    return [
+        line(x, low, axis, f"{name}, low", color, **edge),
+        line(x, high, axis, f"{name}, high", color, fill="tonexty", fillcolor=color, **edge),
+    ]
+
+
+def domains(heights: Sequence[float]) -> list[tuple[float, float]]:
+    """Shares of the height as axis domains, from the top down, with a gap between panes."""
+    room = 1 - PANE_GAP * (len(heights) - 1)
+    top, found = 1.0, []
+    for height in heights:
+        low = max(0.0, top - room * height / sum(heights))
+        found.append((low, top))
+        top = low - PANE_GAP
+    return found
+
+
+def pane_title(text: str, axis: str, theme: Theme) -> Spec:
+    """A small title inside the top left corner of a pane."""
+    return {
+        "text": text,
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": f"{axis} domain",
+        "y": 1,
+        "yanchor": "top",
+        "showarrow": False,
+        "font": {"size": 11, "color": theme.muted},
+    }
+
+
+def last_value(value: float, text: str, axis: str, theme: Theme, color: str) -> Spec:
+    """The newest value at the right edge; without a finite one, an empty tag in its place."""
+    exists = bool(np.isfinite(value))
+    return {
+        "text": text if exists else "",
+        "xref": "paper",
+        "x": 1.004,
+        "xanchor": "left",
+        "yref": axis,
+        "y": float(value) if exists else 0,
+        "visible": exists,
+        "showarrow": False,
+        "bgcolor": theme.tag,
+        "borderpad": 2,
+        "font": {"size": 11, "color": color},
+    }
+
+
+def level(value: float, axis: str, color: str, dash: str) -> Spec:
+    """A horizontal line through one pane."""
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "yref": axis,
+        "y0": value,
+        "y1": value,
+        "layer": "above",  # a grid line at the same level would hide it
+        "line": {"color": color, "width": 1, "dash": dash},
+    }
+
+
+def shading(spans: Iterable[tuple[int, int]], theme: Theme) -> list[Spec]:
+    """Rectangles over all panes where bars miss trades; spans are (first, last) times in microseconds."""
+    return [
+        {
+            "type": "rect",
+            "xref": "x",
+            "x0": first / US_PER_MS,
+            "x1": last / US_PER_MS,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "layer": "below",
+            "fillcolor": theme.gap,
+            "line": {"width": 0},
+        }
+        for first, last in spans
+    ]
+
+
+def spans_of(ts_us: np.ndarray, marked: np.ndarray, width_us: int) -> list[tuple[int, int]]:
+    """Runs of marked bars as (start of the first, end of the last), microseconds."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], marked, [False])).astype(np.int8)))
+    return [
+        (int(ts_us[first]), int(ts_us[last - 1]) + width_us)
+        for first, last in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def time_axis(theme: Theme, anchor: str, **more: Any) -> Spec:
+    """The one time axis under all panes, with a crosshair through them."""
+    return {
+        "type": "date",
+        "anchor": anchor,
+        "gridcolor": theme.grid,
+        "linecolor": theme.grid,
+        "zeroline": False,
+        "tickfont": {"color": theme.muted, "size": 11},
+        "nticks": 7,
+        "tickangle": 0,
+        "tickformatstops": [
+            {"dtickrange": [None, 59_999], "value": "%H:%M:%S\n%b %-d, %Y"},
+            {"dtickrange": [60_000, 43_200_000], "value": "%H:%M\n%b %-d, %Y"},
+            {"dtickrange": [43_200_001, None], "value": "%b %-d\n%Y"},
+        ],
+        "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
+        "rangeslider": {"visible": False},
+        "showspikes": True,
+        "spikemode": "across",
+        "spikesnap": "cursor",
+        "spikethickness": 1,
+        "spikedash": "dot",
+        "spikecolor": theme.muted,
+        **more,
+    }

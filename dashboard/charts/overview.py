@@ -1,0 +1,119 @@
+"""The figure of the Overview page, candles over volume, and the small lines of its tiles."""
+
+from html import escape
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard import formats
+from dashboard.charts.base import Spec, domains, last_value, ms, pane_title, shading, spans_of, time_axis
+from dashboard.theme import Theme, axis, layout
+
+HEIGHTS = (0.78, 0.22)  # candles, volume
+SPARK_WIDTH, SPARK_HEIGHT = 200, 36  # units of the drawing, stretched to the tile
+SPARK_POINTS = 120
+
+
+def candles_spec(frame: pd.DataFrame, symbol: str, timeframe: str, width_us: int, theme: Theme) -> Spec:
+    """Candles over volume as a plain Plotly dictionary; `frame` as the engine's bars()."""
+    ts_us = frame.index.asi8
+    x = ms(ts_us)
+    columns = {name: frame[name].to_numpy(float) for name in ("open", "high", "low", "close", "volume")}
+    decimals = step_decimals(columns["close"])
+    candles = {
+        "type": "candlestick",
+        "x": x,
+        **{name: columns[name] for name in ("open", "high", "low", "close")},
+        "name": symbol,
+        "yaxis": "y",
+        "increasing": {"line": {"color": theme.up, "width": 1}, "fillcolor": theme.up},
+        "decreasing": {"line": {"color": theme.down, "width": 1}, "fillcolor": theme.down},
+        "yhoverformat": f",.{decimals}f",
+    }
+    volume = {
+        "type": "bar",
+        "x": x,
+        "y": columns["volume"],
+        "yaxis": "y2",
+        "name": "volume",
+        "marker": {"color": theme.accent, "opacity": 0.45, "line": {"width": 0}},
+        "hovertemplate": "%{y:.4~g}",
+    }
+    missing = ~frame["complete"].to_numpy(bool)
+    missing[-1:] = False  # the forming bar is not complete by nature
+    return {
+        "data": [candles, volume],
+        "layout": _layout(columns, symbol, timeframe, spans_of(ts_us, missing, width_us), decimals, theme),
+    }
+
+
+def candles_figure(frame: pd.DataFrame, symbol: str, timeframe: str, width_us: int, theme: Theme) -> go.Figure:
+    """The figure as a checked `go.Figure`, for pages drawn once, reports and tests."""
+    return go.Figure(candles_spec(frame, symbol, timeframe, width_us, theme))
+
+
+def _layout(
+    columns: dict[str, np.ndarray],
+    symbol: str,
+    timeframe: str,
+    incomplete: list[tuple[int, int]],
+    decimals: int,
+    theme: Theme,
+) -> Spec:
+    top, bottom = domains(HEIGHTS)
+    close, opened = float(columns["close"][-1]), float(columns["open"][-1])
+    color = theme.up if close >= opened else theme.down
+    return layout(
+        theme,
+        margin={"l": 12, "r": 78, "t": 8, "b": 34},
+        hoversubplots="axis",
+        uirevision=f"{symbol} {timeframe}",
+        xaxis=time_axis(theme, "y2"),
+        yaxis=axis(theme, domain=list(top), side="right", tickformat=f",.{decimals}f", nticks=8),
+        yaxis2=axis(theme, domain=list(bottom), side="right", tickformat=".3~s", nticks=3, rangemode="tozero"),
+        bargap=0.25,
+        shapes=shading(incomplete, theme),
+        annotations=[
+            pane_title(
+                f"{symbol}  {formats.timeframe(timeframe)}",
+                "y",
+                theme,
+            ),
+            pane_title(f"volume  {formats.base(symbol)}", "y2", theme),
+            last_value(close, formats.number(close, decimals), "y", theme, color),
+        ],
+    )
+
+
+def step_decimals(prices: np.ndarray) -> int:
+    """Decimals that the prices are printed with: the fewest that show each of the newest exactly."""
+    newest = prices[np.isfinite(prices)][-50:]
+    if not newest.size:
+        return 2
+    for decimals in range(11):
+        if np.allclose(newest, np.round(newest, decimals), rtol=0, atol=1e-9 * max(1.0, float(newest.max()))):
+            return max(decimals, 1 if newest.max() >= 1_000 else 2)
+    return 10
+
+
+def sparkline(closes: np.ndarray, label: str) -> str:
+    """A small line of the newest closes that takes the colour of its text, as markup; empty for fewer than two."""
+    values = closes[np.isfinite(closes)]
+    if values.size < 2:
+        return ""
+    if values.size > SPARK_POINTS:
+        values = values[np.linspace(0, values.size - 1, SPARK_POINTS).round().astype(int)]
+    span = float(np.ptp(values)) or 1.0
+    x = np.linspace(0, SPARK_WIDTH, values.size)
+    y = 2 + (SPARK_HEIGHT - 4) * (1 - (values - values.min()) / span)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' "
+        f"preserveAspectRatio='none'><polyline points='{points}' fill='none' stroke='black' stroke-width='1.4' "
+        "vector-effect='non-scaling-stroke'/></svg>"
+    )
+    # As a mask, since st.html keeps no SVG: the line is where the ground, of the text's colour, shows through.
+    mask = f"mask-image:url(&quot;data:image/svg+xml,{quote(svg)}&quot;)"
+    return f'<div class="ps-spark" role="img" aria-label="{escape(label)}" style="{mask}"></div>'

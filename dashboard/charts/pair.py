@@ -1,0 +1,184 @@
+"""The figure of the Pair page: legs, spread, z-score, hedge ratio and correlation on one time axis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import plotly.graph_objects as go
+
+import config
+from analytics.pair import PairAnalysis
+from analytics.resampling import timeframe_us
+from dashboard import formats
+from dashboard.charts.base import (
+    Mark,
+    Spec,
+    band,
+    domains,
+    last_value,
+    level,
+    line,
+    ms,
+    pane_title,
+    shading,
+    time_axis,
+)
+from dashboard.theme import Theme, axis, layout
+from utils.clock import US_PER_MS
+
+HEIGHTS = (0.22, 0.19, 0.25, 0.15, 0.13)  # legs, spread, z-score, hedge ratio, correlation
+BP = 10_000.0
+# The drawn part begins on a multiple of this many bars: were it to move with every bar, the base of the legs
+# would move too, and each refresh would have to send every point again.
+BLOCK_BARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class PairChart:
+    """What the figure shows besides the analysis."""
+
+    symbol_y: str
+    symbol_x: str
+    timeframe: str
+    incomplete: Sequence[tuple[int, int]] = field(default=())  # spans of bars that miss trades, microseconds
+    marks: Sequence[Mark] = field(default=())
+
+
+def first_shown(ts_us: np.ndarray, width_us: int, bars: int = config.CHART_BARS) -> int:
+    """Index of the first bar drawn: at most `bars` of them, and steady for BLOCK_BARS bars."""
+    block_us = min(BLOCK_BARS, bars) * width_us
+    start_us = -(-(int(ts_us[-1]) - (bars - 1) * width_us) // block_us) * block_us
+    return int(np.searchsorted(ts_us, start_us)) if start_us <= int(ts_us[-1]) else max(0, ts_us.size - bars)
+
+
+def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
+    """The figure as a plain Plotly dictionary."""
+    ts_us = analysis.ts_us if analysis.ts_us is not None else np.arange(analysis.n_obs) * timeframe_us(chart.timeframe)
+    shown = slice(first_shown(ts_us, timeframe_us(chart.timeframe)), None)
+    x = ms(ts_us[shown])
+    data = [
+        *_legs(analysis, chart, x, shown, theme),
+        *_spread(analysis, x, shown, theme),
+        *_zscore(analysis, chart, x, shown, theme),
+        *_hedge_ratio(analysis, x, shown, theme),
+        line(x, analysis.correlation[shown], "y5", "correlation", theme.x_leg, hovertemplate="%{y:.2f}"),
+    ]
+    return {"data": data, "layout": _layout(analysis, chart, x, theme)}
+
+
+def pair_figure(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> go.Figure:
+    """The figure as a checked `go.Figure`, for pages drawn once, reports and tests."""
+    return go.Figure(pair_spec(analysis, chart, theme))
+
+
+def in_bp(closes: np.ndarray) -> np.ndarray:
+    """Change since the first close, basis points."""
+    return BP * (closes / closes[0] - 1)
+
+
+def _legs(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
+    legs = ((analysis.x, chart.symbol_x, theme.x_leg), (analysis.y, chart.symbol_y, theme.y_leg))
+    return [
+        line(x, in_bp(closes[shown]), "y", formats.base(symbol), color, hovertemplate="%{y:.1f} bp")
+        for closes, symbol, color in legs
+    ]
+
+
+def _spread(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
+    """The spread's distance from its rolling mean, inside the band at which |z| reaches entry."""
+    reach = analysis.params.entry_z * analysis.spread_std[shown]
+    deviation = (analysis.spread - analysis.spread_mean)[shown]
+    unit = "%{y:.4~g}"
+    return [
+        *band(x, -reach, reach, "y2", "entry band", theme.band),
+        line(x, deviation, "y2", "spread − mean", theme.text, hovertemplate=unit),
+    ]
+
+
+def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
+    first = x[0] if x.size else 0
+    marks = [mark for mark in chart.marks if mark.ts_us / 1_000 >= first]
+    above = [mark.value >= 0 for mark in marks]
+    return [
+        line(x, analysis.zscore[shown], "y3", "z-score", theme.text, width=1.6, hovertemplate="%{y:.2f}"),
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [mark.ts_us / 1_000 for mark in marks],
+            "y": [mark.value for mark in marks],
+            "yaxis": "y3",
+            "name": "alert",
+            "text": [mark.text for mark in marks],
+            "hovertemplate": "%{text}",
+            "cliponaxis": False,
+            "marker": {
+                "size": 9,
+                "symbol": ["triangle-down" if up else "triangle-up" for up in above],
+                "color": [theme.down if up else theme.up for up in above],
+            },
+        },
+    ]
+
+
+def _hedge_ratio(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
+    ratio = analysis.hedge_ratio[shown]
+    drawn = line(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}")
+    stderr = getattr(analysis, "hedge_stderr", None)  # not every method has one
+    if stderr is None:
+        return [drawn]
+    reach = 2 * stderr[shown]
+    return [*band(x, ratio - reach, ratio + reach, "y4", "2 standard errors", theme.band), drawn]
+
+
+def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Theme) -> Spec:
+    low_high = domains(HEIGHTS)
+    axes = {
+        f"yaxis{number if number > 1 else ''}": axis(theme, domain=list(domain), nticks=5, tickformat=tickformat)
+        for number, (domain, tickformat) in enumerate(
+            zip(low_high, (".4~g", ".4~g", ".2~g", ".3~g", ".2~g"), strict=True), start=1
+        )
+    }
+    return layout(
+        theme,
+        margin={"l": 46, "r": 60, "t": 8, "b": 34},
+        hoversubplots="axis",
+        uirevision=f"{chart.symbol_y} {chart.symbol_x} {chart.timeframe} {analysis.params.window}",
+        # Alert marks would push the edges out and in again. A range given here would undo the reader's zoom.
+        xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
+        **axes,
+        shapes=[*shading(_recent(chart.incomplete, int(x[0]) * US_PER_MS), theme), *_thresholds(analysis, theme)],
+        annotations=[*_titles(chart, theme), *_last_values(analysis, theme)],
+    )
+
+
+def _recent(spans: Sequence[tuple[int, int]], start_us: int) -> list[tuple[int, int]]:
+    return [(max(first, start_us), last) for first, last in spans if last > start_us]
+
+
+def _thresholds(analysis: PairAnalysis, theme: Theme) -> list[Spec]:
+    params = analysis.params
+    lines = ((params.entry_z, theme.attention, "dash"), (params.exit_z, theme.muted, "dot"))
+    return [
+        *(level(sign * value, "y3", color, dash) for value, color, dash in lines for sign in (1, -1)),
+        level(0, "y2", theme.muted, "dot"),
+    ]
+
+
+def _titles(chart: PairChart, theme: Theme) -> list[Spec]:
+    legs = ((chart.symbol_y, theme.y_leg), (chart.symbol_x, theme.x_leg))
+    names = "  ".join(f'<span style="color:{color}">{formats.base(symbol)}</span>' for symbol, color in legs)
+    unit = formats.quote(chart.symbol_y)
+    texts = (f"{names}  bp", f"spread − mean  {unit}".rstrip(), "z-score", "hedge ratio", "correlation")
+    return [pane_title(text, f"y{n if n > 1 else ''}", theme) for n, text in enumerate(texts, start=1)]
+
+
+def _last_values(analysis: PairAnalysis, theme: Theme) -> list[Spec]:
+    deviation = float(analysis.spread[-1] - analysis.spread_mean[-1])
+    z, ratio, correlation = (float(v[-1]) for v in (analysis.zscore, analysis.hedge_ratio, analysis.correlation))
+    stretched = abs(z) >= analysis.params.entry_z
+    return [
+        last_value(deviation, formats.significant(deviation, 3), "y2", theme, theme.text),
+        last_value(z, formats.number(z, 2, sign=True), "y3", theme, theme.attention if stretched else theme.text),
+        last_value(ratio, formats.significant(ratio, 3), "y4", theme, theme.text),
+        last_value(correlation, formats.number(correlation, 2), "y5", theme, theme.text),
+    ]

@@ -1,0 +1,39 @@
+"""The live chart as a Streamlit component: a frame in the page that fetches and follows its figure by itself."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import plotly
+import streamlit as st
+
+from dashboard.live.figures import FIGURES
+from dashboard.view import View
+
+HERE = Path(__file__).parent
+PLOTLY_URL = f"/live/plotly.js?v={plotly.__version__}"
+
+
+def live_chart(name: str, view: View, height: int) -> None:
+    """Show a figure of `figures.FIGURES`, live; `height` in pixels. Only addresses travel through Streamlit."""
+    query = view.part(FIGURES[name].fields) | {"every": f"{view.refresh_s:g}"}
+    data = {
+        "base": "/live",
+        "name": name,
+        "query": urlencode(query),
+        "library": PLOTLY_URL,
+        "height": height,
+        "paused": view.paused,
+    }
+    _component()(key=f"live-{name}", data=data, height="content")
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Any:
+    return st.components.v2.component(
+        "pairscope_live",
+        html='<div class="ps-live"></div>',
+        css=(HERE / "live.css").read_text(encoding="utf-8"),
+        js=(HERE / "live.js").read_text(encoding="utf-8"),
+        isolate_styles=False,
+    )

@@ -1,0 +1,142 @@
+"""The live figures by name: what each depends on and how it is built from the engine, or what stands in its place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+import config
+from analytics.resampling import timeframe_us
+from dashboard import formats
+from dashboard.charts.base import Mark, Spec, spans_of
+from dashboard.charts.overview import candles_spec
+from dashboard.charts.pair import PairChart, pair_spec
+from dashboard.live.hub import Key, Payload
+from dashboard.theme import THEMES, Theme
+from dashboard.view import REFRESH_LIMITS_S, View
+from engine import Engine, current
+from utils.clock import US_PER_S
+from utils.errors import AnalysisError, InputError, NotFound, TooFewObservations
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigure:
+    """A figure that moves: the fields of the view that it depends on, the symbols it shows, and its builder."""
+
+    fields: tuple[str, ...]
+    legs: tuple[str, ...]
+    build: Callable[[Engine, View, Theme], Spec]
+
+
+def key_of(name: str, query: Mapping[str, str]) -> Key:
+    """The key of a live figure from the address that asks for it.
+
+    Raises
+    ------
+    NotFound
+        No figure of that name.
+    InputError
+        A value that cannot be used.
+    """
+    if name not in FIGURES:
+        raise NotFound(f"there is no live figure {name[:40]!r}", "figure")
+    view, notices = View.from_query(query, current().symbols)
+    if notices:
+        raise InputError(notices[0])
+    theme = query.get("theme", "dark")
+    if theme not in THEMES:
+        raise InputError(f"theme must be dark or light, was {theme[:20]!r}")
+    return Key(name, tuple(view.part(FIGURES[name].fields).items()), theme, _interval(query.get("every", "1")))
+
+
+def _interval(text: str) -> float:
+    low, high = REFRESH_LIMITS_S
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise InputError(f"every must be {low:g} to {high:g} seconds, was {text[:20]!r}")
+    return value
+
+
+def build(key: Key) -> Payload:
+    """The figure of a key as it is now, with a message where there is something to say."""
+    engine, figure = current(), FIGURES[key.name]
+    view, notices = View.from_query(dict(key.params), engine.symbols)
+    if notices:  # a symbol that is not followed any more
+        return {"figure": None, "message": {"state": "error", "text": notices[0]}}
+    try:
+        spec = figure.build(engine, view, THEMES[key.theme])
+    except (AnalysisError, InputError) as exc:
+        return {"figure": None, "message": explain(exc, view.timeframe)}
+    return {"figure": spec, "message": silent_legs(engine, [getattr(view, leg) for leg in figure.legs])}
+
+
+def explain(exc: AnalysisError | InputError, timeframe: str) -> dict[str, str]:
+    """What is shown in place of a figure that cannot be drawn yet, or at all."""
+    if isinstance(exc, TooFewObservations):
+        seconds = (exc.need - exc.have) * timeframe_us(timeframe) / US_PER_S
+        text = f"Collecting {exc.what}: {exc.have} of {exc.need} (about {formats.duration(seconds)})"
+        return {"state": "collecting", "text": text}
+    return {"state": "undefined" if isinstance(exc, AnalysisError) else "error", "text": f"{exc}"}
+
+
+def silent_legs(engine: Engine, symbols: list[str]) -> dict[str, str] | None:
+    """A message that names the symbols that have been silent for too long; None while all are fresh."""
+    rows = engine.status().symbols
+    stale = [
+        f"{symbol} silent for {formats.duration(rows[symbol].last_trade_age_s)}"
+        for symbol in symbols
+        if symbol in rows and rows[symbol].stale
+    ]
+    return {"state": "stale", "text": ", ".join(stale)} if stale else None
+
+
+def _candles(engine: Engine, view: View, theme: Theme) -> Spec:
+    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS)
+    if not len(frame):
+        raise TooFewObservations(0, 1)
+    return candles_spec(frame, view.symbol, view.timeframe, timeframe_us(view.timeframe), theme)
+
+
+def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
+    analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
+    chart = PairChart(
+        symbol_y=view.symbol_y,
+        symbol_x=view.symbol_x,
+        timeframe=view.timeframe,
+        incomplete=incomplete_spans(engine, view),
+        marks=alert_marks(engine, view),
+    )
+    return pair_spec(analysis, chart, theme)
+
+
+def incomplete_spans(engine: Engine, view: View) -> list[tuple[int, int]]:
+    """Spans in which a closed bar of either leg misses trades, microseconds."""
+    width_us = timeframe_us(view.timeframe)
+    spans: list[tuple[int, int]] = []
+    for symbol in (view.symbol_y, view.symbol_x):
+        frame = engine.bars(symbol, view.timeframe, config.CHART_BARS)[:-1]
+        spans += spans_of(frame.index.asi8, ~frame["complete"].to_numpy(bool), width_us)
+    return sorted(set(spans))
+
+
+def alert_marks(engine: Engine, view: View) -> list[Mark]:
+    """Firings of z-score rules on the pair that is shown."""
+    shown = (view.symbol_y, view.symbol_x, view.timeframe, "zscore", "firing")
+    return [
+        Mark(event.at_us, float(event.value), event.text)
+        for event in engine.alerts.events_after(0)
+        if (event.symbol_y, event.symbol_x, event.timeframe, event.metric, event.state) == shown
+        and event.value is not None
+        and np.isfinite(event.value)
+    ]
+
+
+FIGURES: dict[str, LiveFigure] = {
+    "candles": LiveFigure(("symbol", "timeframe"), ("symbol",), _candles),
+    "pair": LiveFigure(
+        ("symbol_y", "symbol_x", "timeframe", "window", "method", "entry_z", "exit_z"), ("symbol_y", "symbol_x"), _pair
+    ),
+}

@@ -1,0 +1,194 @@
+"""The hub: one producer builds each distinct figure once an interval; all who look at it get the same bytes.
+
+A browser reads a snapshot and then follows the stream of patches. Every patch has the number after the one before
+it, inside the epoch of its producer; a reader that sees another epoch or skips a number reads the snapshot again.
+So a slow reader may lose patches (its queue is bounded, the oldest goes first) but never shows a wrong chart.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from dashboard.live.patch import diff, plain
+from utils import logger
+from utils.clock import monotonic_s, now_us
+from utils.errors import InputError
+
+LOG = logger.get("live")
+
+QUEUE = 8  # patches that wait for one reader
+LINGER_S = 5.0  # a producer nobody looks at any more ends after this
+KEEP_ALIVE_S = 15.0  # a silent stream says so, or a proxy may close it
+MAX_PRODUCERS = 64
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What distinguishes one live figure from another."""
+
+    name: str
+    params: tuple[tuple[str, str], ...]
+    theme: str
+    interval_s: float
+
+
+Build = Callable[[Key], Payload]
+
+
+@dataclass(eq=False, slots=True)
+class _Producer:
+    key: Key
+    epoch: str
+    seq: int = 0
+    payload: Payload = field(default_factory=dict)
+    wanted_s: float = 0.0  # last time someone asked
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    readers: set["asyncio.Queue[bytes | None]"] = field(default_factory=set)
+    task: "asyncio.Task[None] | None" = None
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.readers) or monotonic_s() - self.wanted_s < LINGER_S
+
+    def head(self, **more: Any) -> dict[str, Any]:
+        return {"epoch": self.epoch, "seq": self.seq, **more}
+
+
+class Hub:
+    """Producers and their readers. Lives on one event loop; figures are built in two threads of its own."""
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._producers: dict[Key, _Producer] = {}
+        self._closed_loop: asyncio.AbstractEventLoop | None = None
+        self._workers: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End every stream and producer, and begin none; to be called on the loop that is about to stop.
+
+        An open stream would hold the server at its stop. Another loop may use the hub afterwards.
+        """
+        self._closed_loop = asyncio.get_running_loop()
+        for producer in list(self._producers.values()):
+            self._end(producer)
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
+            self._workers = None
+
+    @property
+    def producers(self) -> int:
+        """Figures that are being built now."""
+        return len(self._producers)
+
+    async def snapshot(self, key: Key) -> bytes:
+        """The whole figure as JSON, with its epoch and number.
+
+        Raises
+        ------
+        InputError
+            Too many different figures are looked at, or the hub is closed.
+        """
+        producer = self._wanted(key)
+        await producer.ready.wait()
+        return msgspec.json.encode(producer.head(t0=now_us() / 1_000, **producer.payload))
+
+    async def stream(self, key: Key) -> AsyncIterator[bytes]:
+        """Server-sent events: where the producer stands, then its patches, until `close`."""
+        producer = self._wanted(key)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
+        producer.readers.add(queue)
+        try:
+            yield b"retry: 1000\n\n"
+            yield _event(producer.head(operations=[]))
+            while True:
+                message = await _next(queue)
+                if message is None:
+                    return
+                yield message
+        finally:
+            producer.readers.discard(queue)
+            producer.wanted_s = monotonic_s()
+
+    def _wanted(self, key: Key) -> _Producer:
+        producer = self._producers.get(key)
+        if producer is None:
+            if self._closed_loop is asyncio.get_running_loop():
+                raise InputError("the server is stopping")
+            if len(self._producers) >= MAX_PRODUCERS:
+                raise InputError(f"at most {MAX_PRODUCERS} different live figures at a time")
+            producer = self._producers[key] = _Producer(key, uuid.uuid4().hex[:8])
+            producer.task = asyncio.get_running_loop().create_task(self._run(producer), name=f"figure {key.name}")
+        producer.wanted_s = monotonic_s()
+        return producer
+
+    async def _run(self, producer: _Producer) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while producer.wanted:
+                started_s, t0 = monotonic_s(), now_us() / 1_000
+                payload, operations = await loop.run_in_executor(self._pool(), self._produce, producer)
+                if operations:
+                    producer.payload = payload
+                    producer.seq += 1
+                    message = _event(producer.head(t0=t0, operations=operations))
+                    for queue in producer.readers:
+                        _put(queue, message)
+                producer.ready.set()
+                await asyncio.sleep(max(0.0, producer.key.interval_s - (monotonic_s() - started_s)))
+        finally:
+            if self._producers.get(producer.key) is producer:
+                del self._producers[producer.key]
+            producer.ready.set()
+            for queue in producer.readers:
+                _put(queue, None)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(2, thread_name_prefix="figures")
+        return self._workers
+
+    def _produce(self, producer: _Producer) -> tuple[Payload, list[Any]]:
+        """The figure of now, and what changed since the last one."""
+        try:
+            payload = plain(self._build(producer.key))
+        # A bug in one figure must not end its stream, nor those of the others: it is logged and shown.
+        except Exception:
+            before = producer.payload
+            if (before.get("message") or {}).get("state") == "error":
+                return before, []  # told already
+            incident = uuid.uuid4().hex[:6]
+            LOG.exception("figure %s failed, incident %s", producer.key, incident)
+            text = f"This chart could not be drawn. The log has the details under {incident}."
+            payload = {"figure": None, "message": {"state": "error", "text": text}}
+        return payload, diff(producer.payload, payload)
+
+    def _end(self, producer: _Producer) -> None:
+        for queue in producer.readers:
+            _put(queue, None)
+        if producer.task is not None:
+            producer.task.cancel()
+
+
+def _event(body: Payload) -> bytes:
+    return b"data: " + msgspec.json.encode(body) + b"\n\n"
+
+
+def _put(queue: "asyncio.Queue[bytes | None]", message: bytes | None) -> None:
+    """Queue a message; where there is no room, the oldest goes, and the reader will notice by its number."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(message)
+
+
+async def _next(queue: "asyncio.Queue[bytes | None]") -> bytes | None:
+    try:
+        return await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
+    except TimeoutError:
+        return b": nothing new\n\n"

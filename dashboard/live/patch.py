@@ -1,0 +1,129 @@
+"""The difference between two JSON values as a short list of operations, and its application.
+
+Charts move by a few rows a second: long lists lose rows at the front and gain or change rows at the tail. An
+operation is one of
+
+    ["set", path, value]               put a value at a path
+    ["del", path]                      remove the key of an object
+    ["rows", path, drop, keep, tail]   list = list[drop : drop + keep] + tail
+    ["cells", path, indices, values]   replace some items of a list
+
+A path is a list of keys and indices. `live.js` applies the same operations in the browser.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+import numpy as np
+
+Path = tuple[str | int, ...]
+Operation = list[Any]
+
+# Shorter lists (ranges, domains, dashes) are sent whole.
+SHORT = 8
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready copy: arrays become lists; NaN and infinities, which JSON has not, become None."""
+    match value:
+        case np.ndarray():
+            return _plain_array(value)
+        case np.generic():
+            return plain(value.item())
+        case float():
+            return value if value - value == 0 else None
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+    return value
+
+
+def _plain_array(array: np.ndarray) -> list[Any]:
+    if array.dtype.kind != "f":
+        return array.tolist()
+    finite = np.isfinite(array)
+    if finite.all():
+        return array.tolist()
+    return [item if kept else None for item, kept in zip(array.tolist(), finite.tolist(), strict=True)]
+
+
+def diff(old: Any, new: Any) -> list[Operation]:
+    """Operations that turn `old` into `new`; empty where they are equal. Both are plain JSON values without NaN."""
+    found: list[Operation] = []
+    _walk(old, new, (), found, None)
+    return found
+
+
+def _walk(old: Any, new: Any, path: Path, found: list[Operation], drop: int | None) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        _walk_object(old, new, path, found)
+    elif _is_rows(old) and _is_rows(new):
+        if old != new:
+            found.extend(_rows(old, new, list(path), drop))
+    elif _is_parts(old) and _is_parts(new) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            _walk(before, after, (*path, index), found, None)
+    elif old != new:
+        found.append(["set", list(path), new])
+
+
+def _walk_object(old: dict[str, Any], new: dict[str, Any], path: Path, found: list[Operation]) -> None:
+    found.extend(["del", [*path, key]] for key in old if key not in new)
+    x_before, x_after = old.get("x"), new.get("x")
+    drop = _dropped(x_before, x_after) if _is_rows(x_before) and _is_rows(x_after) else None
+    for key, after in new.items():
+        if key in old:
+            _walk(old[key], after, (*path, key), found, drop)
+        else:
+            found.append(["set", [*path, key], after])
+
+
+def _is_rows(value: Any) -> TypeGuard[list[Any]]:
+    """A list of numbers, texts and None: one attribute of a trace."""
+    return isinstance(value, list) and len(value) > SHORT and not isinstance(value[0], dict | list)
+
+
+def _is_parts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict | list)
+
+
+def _dropped(old: list[Any], new: list[Any]) -> int:
+    """Rows gone from the front: where the first new row stood before."""
+    return old.index(new[0]) if new[0] in old else len(old)
+
+
+def _rows(old: list[Any], new: list[Any], path: list[str | int], hint: int | None) -> list[Operation]:
+    """The rows that left, came and changed; a few changed ones in the middle, as of a repaired gap, on their own."""
+    drop = _dropped(old, new) if hint is None else min(hint, len(old))
+    common = min(len(old) - drop, len(new))
+    changed = [i for i in range(common) if old[drop + i] != new[i]]
+    first = changed[0] if changed else common
+    if 2 * len(changed) >= common - first:  # most of the rest is new
+        return [["rows", path, drop, first, new[first:]]]
+    cells = ["cells", path, changed, [new[i] for i in changed]]
+    if drop == 0 and common == len(old) == len(new):
+        return [cells]
+    return [["rows", path, drop, common, new[common:]], cells]
+
+
+def apply(value: Any, operations: list[Operation]) -> Any:
+    """The value after the operations; the value given is changed in place where it can be."""
+    holder = {"root": value}
+    for kind, path, *rest in operations:
+        parent: Any = holder
+        steps = ["root", *path]
+        for step in steps[:-1]:
+            parent = parent[step]
+        last = steps[-1]
+        if kind == "set":
+            parent[last] = rest[0]
+        elif kind == "del":
+            del parent[last]
+        elif kind == "rows":
+            drop, keep, tail = rest
+            parent[last] = parent[last][drop : drop + keep] + tail
+        else:
+            for index, item in zip(*rest, strict=True):
+                parent[last][index] = item
+    return holder["root"]

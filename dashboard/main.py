@@ -1,0 +1,64 @@
+"""The Streamlit script: runs once for each change in a browser tab, from the top; fragments refresh in between."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.markup import empty, style
+from dashboard.sidebar import sidebar
+from dashboard.strip import status_strip
+from dashboard.view import View
+from engine import Engine, current
+from utils.errors import PairscopeError
+
+PAGES = {"Overview": "overview.py", "Pair": "pair.py"}  # files in pages/, in the order of the navigation
+ABOUT = "Pairscope: live pairs-trading analytics on Binance trades."
+FRAMED = "framed"  # in the session: the frame around the page is drawn
+
+
+def main() -> None:
+    """Frame, sidebar and the chosen page."""
+    st.set_page_config(page_title="Pairscope", layout="wide", initial_sidebar_state="auto", menu_items={"About": ABOUT})
+    style()
+    try:
+        engine = current()
+    except PairscopeError as exc:
+        st.html(empty("error", f"The engine is not running: {exc}", 240))
+        return
+    st.sidebar.html('<div class="ps-name">Pairscope</div>')
+    sidebar(engine)
+    page = navigation()
+    status_strip()
+    for text in st.session_state.pop("notices", []):
+        st.warning(text)
+    st.session_state[FRAMED] = True
+    page.run()
+
+
+def navigation() -> st.Page:
+    """The row of pages, and the page that was chosen."""
+    folder = Path(__file__).parent / "pages"
+    first, *others = PAGES.items()
+    home = st.Page(folder / first[1], title=first[0], url_path="home", default=True)
+    # The default page answers at / only; people try its name as well.
+    named = st.Page(lambda: st.switch_page(home), title=first[0], url_path="overview", visibility="hidden")
+    pages = [st.Page(folder / file, title=title) for title, file in others]
+    return st.navigation([home, *pages, named], position="top")
+
+
+def run(page: Callable[[Engine, View], None]) -> None:
+    """What each file in pages/ does as a script: draw its page inside the frame.
+
+    Streamlit may run such a file alone, as in the days before st.navigation: then the frame comes first.
+    """
+    if not st.session_state.pop(FRAMED, False):
+        main()
+        return
+    engine = current()
+    view, _ = View.from_query(st.session_state["view"], engine.symbols)
+    page(engine, view)
+
+
+if __name__ == "__main__":
+    main()

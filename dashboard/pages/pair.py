@@ -1,0 +1,217 @@
+"""Pair: six readings, five panes on one time axis, and beside them what it means, the tests, and what happened."""
+
+from html import escape
+
+import streamlit as st
+
+from analytics.cointegration import EngleGranger
+from analytics.pair import PairAnalysis
+from analytics.resampling import timeframe_us
+from dashboard import formats, rules
+from dashboard.charts.pair import first_shown
+from dashboard.live.component import live_chart
+from dashboard.main import run
+from dashboard.markup import Card, Row, cards, section, table
+from dashboard.panels import panel, refreshed
+from dashboard.view import METHODS, View
+from engine import Engine
+from utils.clock import US_PER_S, hhmmss
+
+CHART_HEIGHT = 1_000  # pixels
+SIGNIFICANT = 0.05
+EVENTS = 6
+
+
+def page(engine: Engine, view: View) -> None:
+    """The selected pair, live."""
+    st.html(f'<div class="ps-head"><h2>{escape(_title(view))}</h2><span>{escape(_subtitle(view))}</span></div>')
+    refreshed("readings", readings, view, engine, view, min_height=70)
+    chart, side = st.columns([2.5, 1], gap="small")
+    with chart, panel("pair chart", view), st.container(border=True):
+        live_chart("pair", view, CHART_HEIGHT)
+    with side:
+        refreshed("tests", beside, view, engine, view)
+        refreshed("events", events_box, view, engine, view)
+        _downloads(engine, view)
+
+
+def _title(view: View) -> str:
+    return f"{view.symbol_y} / {view.symbol_x}"
+
+
+def _subtitle(view: View) -> str:
+    method = METHODS[view.method].split(",")[0]
+    return f"{formats.timeframe(view.timeframe)} bars · rolling {method}, {view.window} bars · closed bars only"
+
+
+def _analysis(engine: Engine, view: View) -> PairAnalysis:
+    return engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
+
+
+def readings(engine: Engine, view: View) -> None:
+    """The six cards."""
+    st.html(cards(reading_cards(_analysis(engine, view), view)))
+
+
+def reading_cards(analysis: PairAnalysis, view: View) -> list[Card]:
+    """The newest closed values as cards; values of the forming bar stand beside them, marked as such."""
+    return [
+        _zscore_card(analysis, view),
+        _spread_card(analysis, view),
+        _hedge_card(analysis),
+        _half_life_card(analysis, view),
+        _cointegration_card(analysis),
+        _correlation_card(analysis, view),
+    ]
+
+
+def _zscore_card(analysis: PairAnalysis, view: View) -> Card:
+    z = float(analysis.zscore[-1])
+    past = abs(z) >= view.entry_z
+    place = f"past ±{view.entry_z:g}" if past else ""
+    forming = _forming(analysis, "zscore", lambda value: formats.number(value, 2, sign=True))
+    detail = " · ".join(part for part in (place, forming) if part)
+    return Card("z-score", formats.number(z, 2, sign=True), detail, "zscore", "attention" if past else "")
+
+
+def _forming(analysis: PairAnalysis, name: str, write: object) -> str:
+    """A value of the bar in progress, marked as provisional."""
+    value = getattr(analysis.provisional, name, None) if analysis.provisional is not None else None
+    return f"now {write(value)}" if formats.exists(value) else ""  # type: ignore[operator]
+
+
+def _spread_card(analysis: PairAnalysis, view: View) -> Card:
+    value = float(analysis.spread[-1])
+    return Card("spread", formats.significant(value, 5), formats.quote(view.symbol_y), "spread")
+
+
+def _hedge_card(analysis: PairAnalysis) -> Card:
+    value = float(analysis.hedge_ratio[-1])
+    stderr = getattr(analysis, "hedge_stderr", None)
+    detail = "" if stderr is None else f"± {formats.significant(2 * float(stderr[-1]), 2)}"
+    return Card("hedge ratio", formats.significant(value, 4), detail, "hedge_ratio")
+
+
+def _half_life_card(analysis: PairAnalysis, view: View) -> Card:
+    found = analysis.half_life
+    if found is None:
+        return Card("half-life", formats.NONE, analysis.missing.get("half_life", ""), "half_life", "muted")
+    low, high = (_time(bars, view) for bars in (found.low, found.high))
+    return Card("half-life", _time(found.bars, view), f"{low} … {high}", "half_life")
+
+
+def _time(bars: float, view: View) -> str:
+    return formats.duration(bars * timeframe_us(view.timeframe) / US_PER_S)
+
+
+def _cointegration_card(analysis: PairAnalysis) -> Card:
+    test = analysis.engle_granger
+    if test is None:
+        return Card(
+            "cointegration p", formats.NONE, analysis.missing.get("engle_granger", ""), "cointegration", "muted"
+        )
+    word = "shown at 5 %" if test.pvalue < SIGNIFICANT else "not shown"
+    return Card("cointegration p", formats.pvalue(test.pvalue), word, "cointegration")
+
+
+def _correlation_card(analysis: PairAnalysis, view: View) -> Card:
+    value = float(analysis.correlation[-1])
+    return Card("correlation", formats.number(value, 2), f"{formats.timeframe(view.timeframe)} returns", "correlation")
+
+
+def beside(engine: Engine, view: View) -> None:
+    """Verdict, tests and hedge ratio."""
+    analysis = _analysis(engine, view)
+    st.html(verdict(analysis) + tests(analysis, view) + hedge(analysis, view))
+
+
+def events_box(engine: Engine, view: View) -> None:
+    """What happened to the pair."""
+    st.html(events(engine, view))
+
+
+def verdict(analysis: PairAnalysis) -> str:
+    """The analysis in plain words, as markup."""
+    caveats = "".join(f'<p class="ps-muted">{escape(text)}</p>' for text in analysis.caveats)
+    return section("What this says", f"<p>{escape(analysis.verdict)}</p>{caveats}")
+
+
+def tests(analysis: PairAnalysis, view: View) -> str:
+    """The tests as a table: the honest p-value above the flattering one."""
+    y, x = formats.base(view.symbol_y), formats.base(view.symbol_x)
+    rows = [
+        *_engle_granger(f"Engle-Granger {y} on {x}", analysis.engle_granger),
+        *_engle_granger(f"Engle-Granger {x} on {y}", analysis.engle_granger_xy),
+    ]
+    if analysis.adf is not None:
+        rows.append(_test_row("plain ADF would say", analysis.adf, "muted", "adf"))
+    stationarity = getattr(analysis, "kpss", None)
+    if stationarity is not None:
+        rows.append(_test_row("KPSS", stationarity, "", ""))
+    if not rows:
+        return section("Tests", f'<p class="ps-muted">{escape(analysis.missing.get("engle_granger", "not yet"))}</p>')
+    return section("Tests", table(("test", "statistic", "p", "lags"), rows))
+
+
+def _engle_granger(name: str, test: EngleGranger | None) -> list[Row]:
+    return [] if test is None else [_test_row(name, test, "", "cointegration")]
+
+
+def _test_row(name: str, test: object, tone: str, metric: str) -> Row:
+    statistic, pvalue, lags = (getattr(test, field) for field in ("statistic", "pvalue", "lags"))
+    return Row((name, formats.number(statistic, 2), formats.pvalue(pvalue), str(lags)), tone, metric)
+
+
+def hedge(analysis: PairAnalysis, view: View) -> str:
+    """Hedge ratio of the window and of the tested bars, with half-life."""
+    rows = [Row((f"rolling, {view.window} bars", formats.significant(float(analysis.hedge_ratio[-1]), 4), "", ""))]
+    fit = analysis.fit
+    if fit is not None:
+        life = formats.NONE if analysis.half_life is None else _time(analysis.half_life.bars, view)
+        reach = f"±{formats.significant(1.96 * fit.stderr, 2)}"
+        rows.append(Row((f"OLS, {fit.n_obs} bars", formats.significant(fit.hedge_ratio, 4), reach, life)))
+    return section("Hedge ratio", table(("method", "ratio", "95 %", "half-life"), rows))
+
+
+def events(engine: Engine, view: View) -> str:
+    """The newest alerts and gaps of the pair, newest first, as markup."""
+    rows = [(event.at_us, rules.event_text(event), "") for event in rules.pair_events(engine, view, EVENTS)]
+    for gap in engine.gaps():
+        if gap.symbol in (view.symbol_y, view.symbol_x):
+            count = gap.last_id - gap.first_id + 1
+            end = (
+                "open"
+                if gap.filled_us is None
+                else f"repaired in {formats.duration((gap.filled_us - gap.found_us) / 1e6)}"
+            )
+            rows.append((gap.found_us, f"{formats.base(gap.symbol)}: gap of {count} ids, {end}", "attention"))
+    newest = sorted(rows, reverse=True)[:EVENTS]
+    body = [Row((hhmmss(at_us), text), tone) for at_us, text, tone in newest]
+    return section(
+        "Last events", table(("UTC", ""), body) if body else '<p class="ps-muted">No alerts and no gaps so far.</p>'
+    )
+
+
+def _downloads(engine: Engine, view: View) -> None:
+    st.download_button(
+        "Rows shown, CSV",
+        data=lambda: pair_csv(engine, view),
+        file_name=f"{view.symbol_y}-{view.symbol_x}-{view.timeframe}.csv",
+        mime="text/csv",
+        on_click="ignore",
+        key="pair-csv",
+        width="stretch",
+    )
+
+
+def pair_csv(engine: Engine, view: View) -> str:
+    """The rows drawn as CSV; numbers are written so that reading them back gives the same ones."""
+    analysis = _analysis(engine, view)
+    frame = analysis.frame()
+    if analysis.ts_us is not None:
+        frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe)) :]
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    run(page)

@@ -1,0 +1,281 @@
+"""The sidebar: every choice that makes up the view, the market, and the alert rules."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+import config
+from analytics.resampling import timeframe_us
+from dashboard import rules
+from dashboard.strip import SOURCES
+from dashboard.view import MAX_WINDOW, METHODS, Z_LIMITS, View
+from engine import Engine, current
+from utils.errors import InputError, PairscopeError
+
+PAUSE = "pause"
+REFRESH_S = (1.0, 5.0, 15.0)
+RULES_EVERY_S = 2.0
+
+
+def key(field: str) -> str:
+    """Name of a widget in the session."""
+    return f"view-{field}"
+
+
+def notice(text: str) -> None:
+    """Say something at the head of the page at the next run."""
+    st.session_state.setdefault("notices", []).append(text)
+
+
+def restore(engine: Engine) -> None:
+    """At the first run of a browser tab: take the view out of the address."""
+    if "view" in st.session_state:
+        return
+    view, notices = View.from_query(st.query_params.to_dict(), engine.symbols)
+    for text in notices:
+        notice(text)
+    _put(view)
+
+
+def _put(view: View) -> None:
+    """Set every widget to the view; before the widgets are made."""
+    for field in fields(View):
+        st.session_state[key(field.name)] = getattr(view, field.name)
+    st.session_state[key("refresh")] = PAUSE if view.paused else view.refresh_s
+    st.session_state["view"] = view.to_query()
+
+
+def _keep_valid(engine: Engine) -> None:
+    """Set choices that are not possible any more to ones that are, as when a symbol is not followed any longer."""
+    view, _ = View.from_query(st.session_state["view"], engine.symbols)
+    for field in ("symbol_y", "symbol_x", "symbol"):
+        if st.session_state.get(key(field)) not in engine.symbols:
+            st.session_state[key(field)] = getattr(view, field)
+    for each in fields(View):  # widgets that were not drawn in the last run have lost their state
+        st.session_state.setdefault(key(each.name), getattr(view, each.name))
+    st.session_state.setdefault(key("refresh"), PAUSE if view.paused else view.refresh_s)
+
+
+def sidebar(engine: Engine) -> View:
+    """Draw the sidebar and return the view that it describes; the address is set to it."""
+    restore(engine)
+    _keep_valid(engine)
+    with st.sidebar, st.container(gap="xsmall"):
+        _market(engine)
+        _pair(engine)
+        _bars()
+        _thresholds()
+        _refresh()
+    view = _view(engine)
+    with st.sidebar, st.container(gap="xsmall"):
+        _group("Alert rules")
+        alert_rules(view)
+    return view
+
+
+def _group(title: str) -> None:
+    st.html(f'<div class="ps-group">{escape(title)}</div>')
+
+
+def _market(engine: Engine) -> None:
+    _group("Market")
+    offered = [source for source in SOURCES if source != "replay" or engine.settings.replay]
+    st.session_state["source"] = engine.source
+    st.selectbox(
+        "Source",
+        offered,
+        format_func=SOURCES.__getitem__,
+        key="source",
+        on_change=_switch,
+        label_visibility="collapsed",
+    )
+    st.session_state["symbols"] = list(engine.symbols)
+    st.multiselect(
+        "Symbols",
+        engine.symbols,
+        key="symbols",
+        on_change=_follow,
+        accept_new_options=True,
+        placeholder="Symbols, for example SOLUSDT",
+        label_visibility="collapsed",
+    )
+
+
+def _switch() -> None:
+    try:
+        current().switch(st.session_state["source"])
+    except PairscopeError as exc:
+        notice(str(exc))
+
+
+def _follow() -> None:
+    try:
+        current().set_symbols(st.session_state["symbols"])
+    except InputError as exc:
+        notice(str(exc))
+
+
+def _pair(engine: Engine) -> None:
+    _group("Pair")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        st.selectbox("Y", engine.symbols, key=key("symbol_y"), format_func=_y_text, label_visibility="collapsed")
+        st.button("⇄", key="swap", on_click=_swap, help="Swap Y and X", width="content")
+    st.selectbox("X", engine.symbols, key=key("symbol_x"), format_func=_x_text, label_visibility="collapsed")
+
+
+def _y_text(symbol: str) -> str:
+    return f"Y  {symbol}"
+
+
+def _x_text(symbol: str) -> str:
+    return f"X  {symbol}"
+
+
+def _swap() -> None:
+    state = st.session_state
+    state[key("symbol_y")], state[key("symbol_x")] = state[key("symbol_x")], state[key("symbol_y")]
+
+
+def _bars() -> None:
+    _group("Bars")
+    offered = _with(config.TIMEFRAMES, st.session_state[key("timeframe")])
+    st.segmented_control(
+        "Bar width",
+        offered,
+        key=key("timeframe"),
+        required=True,
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    st.text_input(
+        "Other bar width",
+        key="other-timeframe",
+        on_change=_other_timeframe,
+        placeholder="other width: 3m, 45s, 2h",
+        label_visibility="collapsed",
+    )
+    _group("Window, bars")
+    st.number_input("Window, bars", 2, MAX_WINDOW, step=10, key=key("window"), label_visibility="collapsed")
+    _group("Hedge method")
+    st.selectbox(
+        "Hedge method", list(METHODS), format_func=METHODS.__getitem__, key=key("method"), label_visibility="collapsed"
+    )
+
+
+def _with(offered: Sequence[Any], value: Any) -> list[Any]:
+    """The values offered, and the one in force where it is not among them."""
+    return [*offered] if value in offered else [*offered, value]
+
+
+def _other_timeframe() -> None:
+    text = st.session_state["other-timeframe"].strip()
+    st.session_state["other-timeframe"] = ""
+    if not text:
+        return
+    try:
+        timeframe_us(text)
+    except InputError as exc:
+        notice(str(exc))
+        return
+    st.session_state[key("timeframe")] = text
+
+
+def _thresholds() -> None:
+    _group("Thresholds")
+    low, high = Z_LIMITS
+    entry = st.session_state[key("entry_z")]
+    if st.session_state[key("exit_z")] >= entry:
+        st.session_state[key("exit_z")] = round(entry / 4, 2)
+        notice(f"exit |z| was set to {entry / 4:.2g}, as it must be below entry |z| {entry:g}")
+    st.number_input("enter |z|", low, high, step=0.1, key=key("entry_z"), format="%.2f")
+    st.number_input("leave |z|", 0.0, high, step=0.1, key=key("exit_z"), format="%.2f")
+
+
+def _refresh() -> None:
+    _group("Refresh")
+    chosen = st.session_state[key("refresh")]
+    offered = REFRESH_S if chosen == PAUSE else _with(REFRESH_S, chosen)
+    if chosen != PAUSE:
+        st.session_state[key("refresh_s")] = chosen
+    st.segmented_control(
+        "Refresh",
+        [*sorted(offered), PAUSE],
+        key=key("refresh"),
+        format_func=lambda value: value if value == PAUSE else f"{value:g} s",
+        required=True,
+        label_visibility="collapsed",
+        width="stretch",
+    )
+
+
+def _view(engine: Engine) -> View:
+    """The view that the widgets describe; also put into the address, so that copying it copies the screen."""
+    state = st.session_state
+    values = {field.name: state[key(field.name)] for field in fields(View)}
+    values["paused"] = state[key("refresh")] == PAUSE
+    query = View(**values).to_query()
+    view, _ = View.from_query(query, engine.symbols)
+    state["view"] = view.to_query()
+    if {name: st.query_params.get(name) for name in query} != state["view"]:
+        st.query_params.update(state["view"])
+    return view
+
+
+def alert_rules(view: View) -> None:
+    """Rules in force with their states, and the button that adds the quick rule; refreshes itself."""
+    st.fragment(_alert_rules, run_every=RULES_EVERY_S)(view)
+
+
+def _alert_rules(view: View) -> None:
+    engine = current()
+    for rule in engine.alerts.rules():
+        stands = rules.state(engine, rule)
+        lamp = "ps-on" if stands == "firing" else ""
+        words = f"{escape(rules.title(rule))} <span class='ps-muted'>{escape(rules.scope(rule))}</span>"
+        st.html(f'<div class="ps-rule"><i class="{lamp}"></i><span>{words}</span><small>{escape(stands)}</small></div>')
+        with st.container(horizontal=True, gap="small", horizontal_alignment="right"):
+            verb = "Pause" if rule.enabled else "Resume"
+            st.button(
+                verb,
+                key=f"rule-on-{rule.rule_id}",
+                type="tertiary",
+                on_click=_change_rule,
+                args=(rule.rule_id, not rule.enabled),
+            )
+            st.button(
+                "Delete", key=f"rule-del-{rule.rule_id}", type="tertiary", on_click=_delete_rule, args=(rule.rule_id,)
+            )
+    known = rules.is_set(engine, view)
+    st.button(
+        f"Add rule: |z| > {view.entry_z:g}",
+        key="rule-add",
+        on_click=_add_rule,
+        args=(view,),
+        disabled=known,
+        help=f"Alert when |z| of {view.pair} at {view.timeframe} passes {view.entry_z:g}: on screen and in the history",
+        width="stretch",
+    )
+
+
+def _add_rule(view: View) -> None:
+    try:
+        current().alerts.add(rules.quick_rule(view))
+    except InputError as exc:
+        notice(str(exc))
+
+
+def _change_rule(rule_id: str, enabled: bool) -> None:
+    try:
+        current().alerts.update(rule_id, {"enabled": enabled})
+    except KeyError:
+        notice("that rule is gone already")
+
+
+def _delete_rule(rule_id: str) -> None:
+    try:
+        current().alerts.remove(rule_id)
+    except KeyError:
+        notice("that rule is gone already")

@@ -1,0 +1,541 @@
+"""The engine: starts and stops every thread, and hands out copies and status. The only room that knows everybody.
+
+One market is open at a time, a `Session`: feed, sequencer, memory, mirror and bars of one venue. The evaluator
+thread moves it on: it gives up held trades, writes closed bars, judges the alert rules once a second, and, when
+the source is `auto`, decides between the exchange and the demo market.
+"""
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import psutil
+
+import config
+from alerts.alert_engine import AlertEngine
+from alerts.rules import Rule
+from analytics.pair import PairAnalysis, PairParams, analyse_pair
+from config import Settings
+from data import sqlite
+from data.feeds.binance import MARKETS
+from data.feeds.feed import Feed
+from data.feeds.replay import ReplayFeed
+from data.feeds.simulated import SimulatedFeed
+from data.feeds.socket import SocketFeed
+from data.ingestion import Gap
+from data.legs import legs
+from data.session import Session
+from data.trades import Trades
+from utils import logger
+from utils.clock import monotonic_s
+from utils.errors import AnalysisError, InputError, PairscopeError, StorageError
+
+LOG = logger.get("engine")
+
+STEP_S = 0.1  # pause of the evaluator between rounds
+EVALUATE_S = 1.0  # seconds between judgements of the alert rules
+BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
+REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
+STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
+STALE_LEAST_S, STALE_MOST_S = 10.0, 300.0  # ... but within these bounds
+ANALYSES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """How the capture of one symbol stands; received = stored + deduped + rejected + dropped + queued."""
+
+    received: int
+    stored: int
+    deduped: int
+    rejected: dict[str, int]
+    dropped: dict[str, int]
+    queued: int
+    last_trade_id: int | None
+    last_trade_us: int | None
+    last_trade_age_s: float | None
+    last_price: float | None
+    gaps_open: int
+    gaps_filled: int
+    trades_per_s: float
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the whole capture stands, as one immutable value."""
+
+    status: str  # "ok" or "failing"
+    mode: str  # LIVE, RECONNECTING, STALE, BLOCKED, DEMO, REPLAY or MEMORY-ONLY
+    source: str  # what was asked for
+    venue: str  # where trades come from now
+    detail: str  # why, in plain words
+    retry_in_s: float | None
+    reconnects: int
+    uptime_s: float
+    symbols: dict[str, SymbolStatus]
+    unattributed: dict[str, int]  # refused frames that name no symbol
+    replay: dict[str, Any] | None
+    storage_error: str | None
+    memory_bytes: int  # of the trades held
+    rss_bytes: int
+    schema_version: int
+    sqlite_version: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as nested dictionaries, for JSON."""
+        return asdict(self)
+
+
+class Engine:
+    """Starts once, stops once; everything else may be called from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.alerts = AlertEngine(_Store(self))
+        self._source: str = settings.source
+        self._symbols = settings.symbols
+        self._session: Session | None = None
+        self._switching = threading.RLock()  # held while the market is changed
+        self._stop = threading.Event()
+        self._evaluator = threading.Thread(target=self._run, name="evaluator", daemon=True)
+        self._started_s = monotonic_s()
+        self._process = psutil.Process()
+        # Source auto: has the exchange answered, why not, and when is it asked again.
+        self._reached = False
+        self._why = ""
+        self._retry_at_s: float | None = None
+        self._probe: Feed | None = None
+        self._probe_until_s = 0.0
+        self._analyses: OrderedDict[tuple[Any, ...], tuple[Any, PairAnalysis]] = OrderedDict()
+        self._analyses_lock = threading.Lock()
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the market and start the evaluator.
+
+        Raises
+        ------
+        StorageError
+            The database cannot be used: busy, newer, not a database.
+        RecordingError
+        """
+        self._open("binance-um" if self._source == "auto" else self._source)
+        self.alerts.load()
+        self._evaluator.start()
+
+    def stop(self) -> None:
+        """Stop every thread; everything received is on disk afterwards. Safe to call twice."""
+        self._stop.set()
+        if self._evaluator.is_alive():
+            self._evaluator.join(timeout=5)
+        with self._switching:
+            self._end_probe()
+            if self._session is not None:
+                self._session.stop()
+
+    def health(self) -> str | None:
+        """None while everything works, or the reason why not."""
+        session = self._session
+        if session is None:
+            return "the engine has not started"
+        if not self._evaluator.is_alive():
+            return "the evaluator thread is dead"
+        if not session.mirror.alive:
+            return "the mirror thread is dead"
+        return f"storage fails: {session.mirror.error}" if session.mirror.error else None
+
+    # --- what pages, API and export read ------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The open market."""
+        if self._session is None:
+            raise PairscopeError("the engine has not started")
+        return self._session
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols followed, in the order they were given."""
+        return self._symbols
+
+    @property
+    def source(self) -> str:
+        """The source asked for; `auto` may stand for the exchange or the demo market."""
+        return self._source
+
+    @property
+    def venue(self) -> str:
+        """Where trades come from now."""
+        return self.session.feed.venue
+
+    def now_us(self) -> int:
+        """The time of the open market, microseconds."""
+        return self.session.feed.market_us()
+
+    def ticks(self, symbol: str, limit: int = 1_000, since_us: int = 0) -> Trades:
+        """The newest `limit` trades held of one symbol, by id, not older than `since_us`."""
+        return self.session.buffer.snapshot(symbol, since_us, limit)
+
+    def bars(self, symbol: str, timeframe: str, limit: int = 500) -> pd.DataFrame:
+        """The newest `limit` bars of one symbol, the forming one last.
+
+        Raises
+        ------
+        TimeframeError
+        """
+        return self.session.bars(symbol, timeframe, limit)
+
+    def gaps(self) -> list[Gap]:
+        """Runs of trade ids that did not arrive, newest last."""
+        return self.session.ingestion.gaps()
+
+    def alert_history(self, limit: int = 1_000) -> list[dict[str, Any]]:
+        """Changes of state of the alert rules, newest first, from the file."""
+        return sqlite.read_alert_history(self.settings.database, limit)
+
+    def rule_defaults(self) -> dict[str, str]:
+        """Pair and bar width of a rule that does not name them: the first two symbols followed."""
+        symbol_x, symbol_y = self._pair()
+        return {"symbol_y": symbol_y, "symbol_x": symbol_x, "timeframe": config.DEFAULT_TIMEFRAME}
+
+    def analysis(
+        self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, bars: int | None = None
+    ) -> PairAnalysis:
+        """The one analysis of a pair, on its newest closed bars; computed once a bar, whoever asks.
+
+        `bars` is how many closed bars it rests on: by default what the charts and the tests need. Between two
+        closes only the provisional values of the forming bar move.
+
+        Raises
+        ------
+        TooFewObservations, DegenerateSeries, InputError
+        """
+        if symbol_y == symbol_x:
+            raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
+        for symbol in (symbol_y, symbol_x):
+            if symbol not in self._symbols:
+                raise InputError(
+                    f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol"
+                )
+        needed = max(bars or config.CHART_BARS + params.window, params.test_bars)
+        session = self.session
+        key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
+        y, x = legs(session, symbol_y, symbol_x, timeframe, needed)
+        with self._analyses_lock:
+            known = self._analyses.get(key)
+            if known is not None and known[0] == (y.version, x.version):
+                self._analyses.move_to_end(key)
+                return known[1].with_forming(y.forming, x.forming)
+        analysis = analyse_pair(y.closes, x.closes, params, ts_us=y.ts_us, complete=y.complete & x.complete)
+        with self._analyses_lock:
+            self._analyses[key] = (y.version, x.version), analysis
+            if len(self._analyses) > ANALYSES_KEPT:
+                self._analyses.popitem(last=False)
+        return analysis.with_forming(y.forming, x.forming)
+
+    def status(self) -> Status:
+        """How the capture stands, now."""
+        session = self.session
+        now_s = monotonic_s()
+        symbols = self._symbol_status(session, now_s)
+        mode, detail, retry_at_s = self._mode(session, symbols)
+        feed = session.feed
+        return Status(
+            status="ok" if self.health() is None else "failing",
+            mode=mode,
+            source=self._source,
+            venue=feed.venue,
+            detail=detail,
+            retry_in_s=None if retry_at_s is None else max(0.0, retry_at_s - now_s),
+            reconnects=feed.state.reconnects,
+            uptime_s=now_s - self._started_s,
+            symbols=symbols,
+            unattributed=dict(session.ingestion.unattributed),
+            replay=asdict(feed.position) if isinstance(feed, ReplayFeed) else None,
+            storage_error=session.mirror.error,
+            memory_bytes=session.buffer.nbytes(),
+            rss_bytes=self._process.memory_info().rss,
+            schema_version=sqlite.SCHEMA_VERSION,
+            sqlite_version=sqlite3.sqlite_version,
+        )
+
+    def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
+        rows = {}
+        for symbol, counts in session.ingestion.counts().items():
+            last = session.buffer.last(symbol)
+            age_s = None if counts.last_trade_monotonic_s is None else now_s - counts.last_trade_monotonic_s
+            rows[symbol] = SymbolStatus(
+                received=counts.received,
+                stored=counts.stored,
+                deduped=counts.deduped,
+                rejected=dict(counts.rejected),
+                dropped=dict(counts.dropped),
+                queued=counts.queued,
+                last_trade_id=counts.last_trade_id,
+                last_trade_us=counts.last_trade_us,
+                last_trade_age_s=age_s,
+                last_price=None if last is None else last.price,
+                gaps_open=counts.gaps_open,
+                gaps_filled=counts.gaps_filled,
+                trades_per_s=counts.trades_per_s,
+                stale=_is_stale(session, counts.usual_trades_per_s, age_s, now_s),
+            )
+        return rows
+
+    def _mode(self, session: Session, symbols: Mapping[str, SymbolStatus]) -> tuple[str, str, float | None]:
+        """Mode, reason and the monotonic time of the next attempt."""
+        state = session.feed.state
+        if session.feed.venue == "demo":
+            return "DEMO", self._why, self._retry_at_s
+        if session.feed.venue == "replay":
+            return "REPLAY", state.detail, None
+        if session.mirror.error:
+            return "MEMORY-ONLY", session.mirror.error, None
+        if state.mode == "LIVE":
+            stale = sorted(symbol for symbol, row in symbols.items() if row.stale)
+            if stale:
+                return "STALE", f"no trade for a while: {', '.join(stale)}", None
+            return "LIVE", state.detail, None
+        return ("BLOCKED" if state.mode == "BLOCKED" else "RECONNECTING"), state.detail, state.retry_at_s
+
+    # --- what users change --------------------------------------------------------------------
+
+    def set_symbols(self, symbols: Iterable[str]) -> None:
+        """Follow these symbols from now on. A recording or the demo market starts anew; the exchange goes on.
+
+        Raises
+        ------
+        InputError
+        """
+        try:
+            wanted = tuple(dict.fromkeys(config.clean_symbol(symbol) for symbol in symbols))
+        except ValueError as exc:
+            raise InputError(str(exc), "symbols") from None
+        if not 1 <= len(wanted) <= config.MAX_SYMBOLS:
+            raise InputError(f"needs 1 to {config.MAX_SYMBOLS} symbols, got {len(wanted)}", "symbols")
+        with self._switching:
+            if wanted == self._symbols:
+                return
+            session, added = self.session, [symbol for symbol in wanted if symbol not in self._symbols]
+            if isinstance(session.feed, SocketFeed):
+                for symbol in added:
+                    session.resume(symbol)
+                session.feed.set_symbols(wanted)
+                self._symbols = wanted
+            else:
+                self._symbols = wanted
+                self._open("demo" if session.feed.venue == "demo" else "replay")
+
+    def switch(self, source: str) -> None:
+        """Change the source: `auto`, `binance-um`, `binance-spot`, `demo` or `replay`.
+
+        Raises
+        ------
+        InputError
+            An unknown source, or `replay` without recordings.
+        """
+        if source not in ("auto", *MARKETS, "demo", "replay"):
+            raise InputError(f"source must be auto, binance-um, binance-spot, demo or replay, was {source!r}", "source")
+        if source == "replay" and not self.settings.replay:
+            raise InputError("there is no recording to replay: start with --replay FILE", "source")
+        with self._switching:
+            self._end_probe()
+            self._source, self._why, self._reached, self._retry_at_s = source, "", False, None
+            self._open("binance-um" if source == "auto" else source)
+
+    def retry_live(self) -> None:
+        """Ask the exchange again now, not at the time that was planned."""
+        feed = self.session.feed
+        if isinstance(feed, SocketFeed):
+            feed.retry_now()
+        elif self._probe is None:
+            self._retry_at_s = monotonic_s()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _pair(self) -> tuple[str, str]:
+        """x and y of the pair that is watched by default."""
+        return self._symbols[0], self._symbols[min(1, len(self._symbols) - 1)]
+
+    def _open(self, market: str) -> None:
+        """Close the open market, if any, and open another."""
+        feed = self._feed(market)
+        with self._switching:
+            if self._session is not None:
+                self._session.stop()
+            session = Session(feed, self.settings.database, self.settings.buffer)
+            session.start(self._symbols)
+            self._session = session
+            self.alerts.forget_states()
+        LOG.info("market open: %s", feed.venue)
+
+    def _feed(self, market: str) -> Feed:
+        """A feed that has not started."""
+        settings = self.settings
+        if market == "demo":
+            return SimulatedFeed(self._symbols, rate=settings.demo_rate, seed=settings.demo_seed)
+        if market == "replay":
+            return self._recordings()
+        return SocketFeed(
+            MARKETS[market],
+            settings.ws_base(market),
+            self._symbols,
+            settings.stream,
+            first_data_s=settings.live_deadline_s,
+        )
+
+    def _recordings(self) -> ReplayFeed:
+        """The configured recordings; of the symbols asked for those that they hold, or all of theirs."""
+        feed = ReplayFeed(self.settings.replay, self.settings.speed)
+        known = tuple(symbol for symbol in self._symbols if symbol in feed.symbols)
+        if not known:
+            self._symbols = feed.symbols
+            return feed
+        self._symbols = known
+        return ReplayFeed(self.settings.replay, self.settings.speed, known)
+
+    def _run(self) -> None:
+        """The evaluator thread."""
+        evaluated_s = 0.0
+        while not self._stop.wait(STEP_S):
+            try:
+                with self._switching:
+                    self._choose_market(monotonic_s())
+                    self.session.housekeep()
+                if monotonic_s() - evaluated_s >= EVALUATE_S:
+                    evaluated_s = monotonic_s()
+                    self._evaluate()
+            except StorageError as exc:
+                LOG.error("storage: %s", exc)
+            except Exception:  # a bug must not end capture and alerts; it is logged and the next round goes on
+                LOG.exception("the evaluator failed")
+
+    def _evaluate(self) -> None:
+        """Judge the alert rules on the analyses that pages and API see."""
+        status = self.status()
+        self.alerts.evaluate(lambda rule: self._reading(rule, status), self.now_us(), self.venue)
+
+    def _reading(self, rule: Rule, status: Status) -> Mapping[str, float]:
+        """Metrics of a rule's pair; nothing where a leg is silent or the data does not support them."""
+        for symbol in (rule.symbol_y, rule.symbol_x):
+            row = status.symbols.get(symbol)
+            if row is None or row.stale:
+                return {}
+        params = PairParams(
+            window=config.DEFAULT_WINDOW,
+            test_bars=config.TEST_BARS,
+            min_bars=config.MIN_BARS_ANALYTICS,
+            min_bars_coint=config.MIN_BARS_COINTEGRATION,
+        )
+        try:
+            return self.analysis(rule.symbol_y, rule.symbol_x, rule.timeframe, params).reading()
+        except (AnalysisError, InputError):
+            return {}
+
+    def _choose_market(self, now_s: float) -> None:
+        """Source auto: the exchange while it answers or once it has, the demo market otherwise."""
+        if self._source != "auto":
+            return
+        session = self.session
+        if session.live:
+            state = session.feed.state
+            self._reached = self._reached or state.mode == "LIVE"
+            patience_s = self.settings.live_deadline_s
+            if state.mode == "RECONNECTING":
+                patience_s = min(patience_s, REFUSED_S)
+            if not self._reached and (state.mode == "BLOCKED" or now_s - session.opened_s >= patience_s):
+                self._give_up_live(session.feed, now_s)
+                self._open("demo")
+        elif self._probe is not None:
+            self._watch_probe(self._probe, now_s)
+        elif self._retry_at_s is not None and now_s >= self._retry_at_s:
+            self._probe = self._feed("binance-um")
+            self._probe_until_s = now_s + self.settings.live_deadline_s
+            self._probe.start(_Nowhere())
+
+    def _watch_probe(self, probe: Feed, now_s: float) -> None:
+        """Go live when the exchange answers; plan the next attempt when it does not."""
+        if probe.state.mode == "LIVE":
+            self._end_probe()
+            self._reached, self._why, self._retry_at_s = True, "", None
+            self._open("binance-um")
+        elif now_s >= self._probe_until_s or probe.state.mode == "BLOCKED":
+            self._give_up_live(probe, now_s)
+            self._end_probe()
+
+    def _give_up_live(self, feed: Feed, now_s: float) -> None:
+        state = feed.state
+        self._why = state.detail or f"no trade arrived within {self.settings.live_deadline_s:g} s"
+        self._retry_at_s = now_s + (BLOCKED_RETRY_S if state.mode == "BLOCKED" else self.settings.live_retry_s)
+        LOG.warning("the exchange cannot be reached: %s", self._why)
+
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.stop()
+            self._probe = None
+
+
+class _Nowhere:
+    """A sink for a probe: whether the exchange answers is all that counts."""
+
+    def offer(self, trades: Trades) -> None:
+        """Forget them."""
+
+    def reject(self, symbol: str | None, reason: str, count: int = 1) -> None:
+        """Forget them."""
+
+
+class _Store:
+    """Rules and events in the database of the engine, written by its one writer thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load_rules(self) -> list[dict[str, Any]]:
+        return sqlite.read_alert_rules(self._engine.settings.database)
+
+    def save_rule(self, body: Mapping[str, Any]) -> None:
+        self._engine.session.mirror.put_rule(body)
+
+    def delete_rule(self, rule_id: str) -> None:
+        self._engine.session.mirror.drop_rule(rule_id)
+
+    def save_event(self, row: Mapping[str, Any]) -> None:
+        self._engine.session.mirror.put_alert(row)
+
+
+def _is_stale(session: Session, usual_per_s: float, age_s: float | None, now_s: float) -> bool:
+    """Whether a symbol has been silent for much longer than it usually is. Only an exchange can be silent."""
+    if not session.live:
+        return False
+    silent_s = now_s - session.opened_s if age_s is None else age_s
+    patience_s = STALE_TRADES / usual_per_s if usual_per_s > 0 else STALE_LEAST_S
+    return silent_s > min(max(patience_s, STALE_LEAST_S), STALE_MOST_S)
+
+
+_current: Engine | None = None
+
+
+def install(engine: Engine | None) -> None:
+    """Make this the engine of the process; None takes it away."""
+    global _current
+    _current = engine
+
+
+def current() -> Engine:
+    """The engine of the process.
+
+    Raises
+    ------
+    PairscopeError
+        None has been installed.
+    """
+    if _current is None:
+        raise PairscopeError("the engine has not started")
+    return _current

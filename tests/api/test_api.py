@@ -1,0 +1,167 @@
+"""The REST API: the numbers of the engine, and errors of one shape."""
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import engine as engines
+from analytics.pair import PairParams
+from api.app import build_api
+from tests.fakes.engine import ScriptedEngine, print_pair, settings
+from tests.waiting import until
+
+TOKEN = "a-token-long-enough"
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = ScriptedEngine(settings(tmp_path))
+    engine.start()
+    print_pair(engine, 200)
+    engines.install(engine)
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def api(engine):
+    return TestClient(build_api())
+
+
+def test_status_tells_mode_and_books(api):
+    body = api.get("/v1/").json()
+    assert (body["status"], body["mode"], body["source"]) == ("ok", "DEMO", "demo")
+    row = body["symbols"]["BTCUSDT"]
+    assert row["received"] == 200
+    settled = row["stored"] + row["deduped"] + sum(row["rejected"].values()) + sum(row["dropped"].values())
+    assert row["received"] == settled + row["queued"]
+    assert {"reconnects", "uptime_s", "rss_bytes", "schema_version", "sqlite_version"} <= set(body)
+
+
+def test_ticks_are_the_newest_oldest_first(api, engine):
+    rows = api.get("/v1/ticks/btcusdt?limit=3").json()
+    assert [row["trade_id"] for row in rows] == [198, 199, 200]
+    assert set(rows[0]) == {"trade_id", "ts_us", "price", "qty", "buyer_is_maker"}
+    assert rows[-1]["price"] == engine.ticks("BTCUSDT").price[-1]
+    assert rows[0]["buyer_is_maker"] is True
+    since = rows[1]["ts_us"]
+    assert [row["trade_id"] for row in api.get(f"/v1/ticks/BTCUSDT?since_us={since}").json()] == [199, 200]
+
+
+def test_bars_carry_every_column_and_null_where_there_is_no_number(api, engine):
+    engine.scripted.clock_us += 3_000_000
+    rows = api.get("/v1/bars/BTCUSDT/1s?limit=5").json()
+    frame = engine.bars("BTCUSDT", "1s", 5)
+    assert [row["ts_us"] for row in rows] == frame.index.asi8.tolist()
+    assert [row["close"] for row in rows] == frame["close"].tolist()
+    assert rows[-1]["vwap"] is None and rows[-1]["trades"] == 0 and rows[-1]["complete"] is False
+    assert set(rows[0]) == {"ts_us", *frame.columns}
+
+
+def test_analytics_rows_are_the_analysis_that_pages_see(api, engine):
+    rows = api.get("/v1/analytics/BTCUSDT/ETHUSDT/1s?limit=10&window=30").json()
+    analysis = engine.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams(window=30))
+    for name in ("hedge_ratio", "spread", "zscore", "correlation"):
+        np.testing.assert_allclose([row[name] for row in rows], getattr(analysis, name)[-10:], rtol=1e-12)
+    assert [row["ts_us"] for row in rows] == analysis.ts_us[-10:].tolist()
+
+
+def test_analytics_stand_at_trade_times_too(api, engine):
+    rows = api.get("/v1/analytics/BTCUSDT/ETHUSDT/tick?limit=5&window=30").json()
+    assert [row["ts_us"] for row in rows] == engine.ticks("ETHUSDT", 5).ts_us.tolist()
+
+
+def test_too_few_bars_give_no_rows_and_a_pair_says_how_many_are_missing(api):
+    assert api.get("/v1/analytics/BTCUSDT/ETHUSDT/1s?window=500").json() == []
+    answer = api.get("/v1/pair/BTCUSDT/ETHUSDT/1s?window=500")
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "too_few_observations"
+    assert answer.json()["error"]["details"]["need"] == 500
+
+
+def test_the_whole_pair_has_tests_half_life_and_caveats(api):
+    body = api.get("/v1/pair/BTCUSDT/ETHUSDT/1s").json()
+    assert (body["symbol_y"], body["symbol_x"]) == ("ETHUSDT", "BTCUSDT")
+    assert 0 <= body["engle_granger"]["pvalue"] <= 1
+    assert body["half_life"]["low"] > 0
+    assert body["verdict"]
+
+
+# call, status, code, words of the message
+REFUSED = [
+    ("/v1/ticks/FOO", 404, "unknown_symbol", "FOO"),
+    ("/v1/ticks/BTCUSDT?limit=0", 422, "invalid_input", "limit"),
+    ("/v1/ticks/BTCUSDT?limit=abc", 422, "invalid_input", "abc"),
+    ("/v1/ticks/BTCUSDT?since_us=-1", 422, "invalid_input", "since_us"),
+    ("/v1/bars/BTCUSDT/7x", 422, "invalid_input", "7x"),
+    ("/v1/bars/BTCUSDT/0s", 422, "invalid_input", "0s"),
+    ("/v1/bars/BTCUSDT/tick", 422, "invalid_input", "tick"),
+    ("/v1/analytics/BTCUSDT/BTCUSDT/1s", 422, "invalid_input", "different"),
+    ("/v1/analytics/BTCUSDT/ETHUSDT/1s?window=1", 422, "invalid_input", "window"),
+    ("/v1/analytics/BTCUSDT/ETHUSDT/1s?method=magic", 422, "invalid_input", "magic"),
+    ("/v1/nothing", 404, "not_found", ""),
+]
+
+
+@pytest.mark.parametrize("call, status, code, word", REFUSED)
+def test_a_call_that_cannot_be_answered_says_why(api, call, status, code, word):
+    answer = api.get(call)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "details"}
+    assert error["code"] == code
+    assert word in error["message"]
+
+
+def test_a_rule_is_made_changed_and_removed(api, engine):
+    made = api.post("/v1/alerts", json={"metric": "zscore", "condition": ">", "threshold": 2.0})
+    assert made.status_code == 201
+    rule = made.json()
+    assert (rule["symbol_y"], rule["symbol_x"], rule["timeframe"]) == ("ETHUSDT", "BTCUSDT", "1s")
+    assert [row["id"] for row in api.get("/v1/alerts").json()] == [rule["id"]]
+    changed = api.patch(f"/v1/alerts/{rule['id']}", json={"threshold": 2.5, "enabled": False}).json()
+    assert (changed["threshold"], changed["enabled"], changed["version"]) == (2.5, False, 2)
+    assert api.delete(f"/v1/alerts/{rule['id']}").status_code == 204
+    assert api.get("/v1/alerts").json() == []
+    assert api.delete(f"/v1/alerts/{rule['id']}").status_code == 404
+
+
+BAD_RULES = [
+    {"condition": ">", "threshold": 2},
+    {"metric": "colour", "condition": ">", "threshold": 2},
+    {"metric": "zscore", "condition": "=", "threshold": 2},
+    {"metric": "zscore", "condition": ">", "threshold": "two"},
+    {"metric": "zscore", "condition": ">", "threshold": 2, "state": "FIRING"},
+    {"metric": "zscore", "condition": ">", "threshold": 2, "timeframe": "1y"},
+    {"metric": "zscore", "condition": ">", "threshold": 2, "symbol_y": "<script>"},
+]
+
+
+@pytest.mark.parametrize("body", BAD_RULES)
+def test_a_rule_that_cannot_be_is_not_made(api, body):
+    answer = api.post("/v1/alerts", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "invalid_input"
+    assert api.get("/v1/alerts").json() == []
+
+
+def test_history_tells_what_a_rule_did(api, engine):
+    api.post("/v1/alerts", json={"metric": "coverage", "condition": ">", "threshold": 0.1})
+    (row,) = until(lambda: api.get("/v1/alerts/history").json(), len)
+    assert row["state"] == "firing" and row["metric"] == "coverage"
+    assert {"event_id", "rule_id", "at_us", "value"} <= set(row)
+
+
+def test_with_a_token_every_call_needs_it(engine):
+    api = TestClient(build_api(TOKEN))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+        answer = api.get("/v1/", headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "unauthorised"
+    assert api.get("/v1/", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def test_the_description_lists_every_route(api):
+    paths = api.get("/openapi.json").json()["paths"]
+    assert {"/v1/", "/v1/ticks/{symbol}", "/v1/bars/{symbol}/{timeframe}", "/v1/gaps", "/v1/alerts"} <= set(paths)
+    assert "swagger" in api.get("/docs").text.lower()

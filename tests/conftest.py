@@ -1,0 +1,21 @@
+"""What every test starts from: no setting of the developer's own reaches it, and no engine of another test."""
+
+import pytest
+
+import config
+import engine
+
+
+@pytest.fixture(autouse=True)
+def clean_settings(monkeypatch, tmp_path):
+    """Neither PAIRSCOPE_ variables nor a .env file of this machine are read."""
+    for name in config.Settings.model_fields:
+        monkeypatch.delenv(f"PAIRSCOPE_{name.upper()}", raising=False)
+    monkeypatch.setitem(config.Settings.model_config, "env_file", tmp_path / ".env")
+
+
+@pytest.fixture(autouse=True)
+def no_engine_left():
+    """The engine that a test installs is gone after it."""
+    yield
+    engine.install(None)

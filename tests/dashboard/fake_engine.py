@@ -1,0 +1,156 @@
+"""An engine without threads: a seeded market up to a chosen moment, and a status that a test sets as it likes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import config
+from alerts.alert_engine import AlertEngine
+from analytics.pair import PairAnalysis, PairParams, analyse_pair
+from analytics.resampling import timeframe_us
+from engine import Status, SymbolStatus
+from utils.clock import US_PER_S
+from utils.errors import InputError
+
+START_US = 1_723_161_600_000_000  # 2024-08-09 00:00:00 UTC
+PRICES = {"BTCUSDT": 61_234.1, "ETHUSDT": 2_675.37}
+
+
+def closes(symbol: str, bars: int) -> np.ndarray:
+    """A seeded price path; all symbols share most of their steps, so they are a pair."""
+    rng = np.random.default_rng(7)
+    market = rng.normal(0, 4e-5, bars).cumsum()
+    own = np.random.default_rng(sum(map(ord, symbol))).normal(0, 2e-5, bars)
+    reverting = np.zeros(bars)
+    for i in range(1, bars):
+        reverting[i] = 0.97 * reverting[i - 1] + own[i]
+    price = PRICES.get(symbol, 100.0) * np.exp(market + reverting)
+    return np.round(price, 2 if PRICES.get(symbol, 100.0) < 10_000 else 1)
+
+
+def symbol_status(**more: Any) -> SymbolStatus:
+    """A symbol that is well."""
+    row = SymbolStatus(
+        received=21_313,
+        stored=21_300,
+        deduped=0,
+        rejected={},
+        dropped={},
+        queued=13,
+        last_trade_id=77,
+        last_trade_us=START_US,
+        last_trade_age_s=0.1,
+        last_price=61_234.1,
+        gaps_open=0,
+        gaps_filled=0,
+        trades_per_s=48.0,
+        stale=False,
+    )
+    return replace(row, **more)
+
+
+class FakeEngine:
+    """The engine's reading side over `bars` closed bars of one second; what pages call is noted in `calls`."""
+
+    def __init__(
+        self, bars: int = 1_200, symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"), mode: str = "LIVE"
+    ) -> None:
+        self.settings = config.Settings(_env_file=None)
+        self.symbols = symbols
+        self.source = "auto"
+        self.bars_held = bars
+        self.alerts = AlertEngine()
+        self.rows = {symbol: symbol_status() for symbol in symbols}
+        self.mode, self.detail, self.retry_in_s = mode, "", None
+        self.replay: dict[str, Any] | None = None
+        self.gap_list: list[Any] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.failing = False
+
+    def now_us(self) -> int:
+        return START_US + self.bars_held * US_PER_S + US_PER_S // 2
+
+    def gaps(self) -> list[Any]:
+        return self.gap_list
+
+    def status(self) -> Status:
+        return Status(
+            status="ok",
+            mode=self.mode,
+            source=self.source,
+            venue="demo" if self.mode == "DEMO" else "binance-um",
+            detail=self.detail,
+            retry_in_s=self.retry_in_s,
+            reconnects=0,
+            uptime_s=1.0,
+            symbols=self.rows,
+            unattributed={},
+            replay=self.replay,
+            storage_error=None,
+            memory_bytes=0,
+            rss_bytes=1,
+            schema_version=1,
+            sqlite_version="3",
+        )
+
+    def bars(self, symbol: str, timeframe: str, limit: int = 500) -> pd.DataFrame:
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        width_us = timeframe_us(timeframe)
+        count = self.bars_held + 1 if self.bars_held else 0
+        close = closes(symbol, count)
+        index = pd.DatetimeIndex(
+            (START_US + width_us * np.arange(count)).astype("datetime64[us]"), tz="UTC", name="time"
+        )
+        opened = np.concatenate((close[:1], close[:-1]))
+        frame = pd.DataFrame(
+            {
+                "open": opened,
+                "high": np.maximum(opened, close) + 0.5,
+                "low": np.minimum(opened, close) - 0.5,
+                "close": close,
+                "volume": 1.0 + np.arange(count) % 7,
+                "vwap": close,
+                "trades": 5 + np.arange(count) % 3,
+                "taker_buy_volume": 0.5,
+                "complete": True,
+            },
+            index=index,
+        )
+        frame.iloc[-1:, frame.columns.get_loc("complete")] = False
+        return frame.iloc[-limit:]
+
+    def analysis(
+        self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, bars: int | None = None
+    ) -> PairAnalysis:
+        if symbol_y == symbol_x:
+            raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}")
+        needed = max(bars or config.CHART_BARS + params.window, params.test_bars)
+        y, x = (self.bars(symbol, timeframe, needed + 1) for symbol in (symbol_y, symbol_x))
+        forming = (float(y["close"].iloc[-1]), float(x["close"].iloc[-1])) if len(y) else None
+        y, x = y[:-1], x[:-1]
+        return analyse_pair(
+            y["close"].to_numpy(),
+            x["close"].to_numpy(),
+            params,
+            ts_us=y.index.asi8,
+            complete=y["complete"].to_numpy(bool),
+            forming=forming,
+        )
+
+    def set_symbols(self, symbols: tuple[str, ...]) -> None:
+        self.calls.append(("set_symbols", tuple(symbols)))
+        try:
+            self.symbols = tuple(config.clean_symbol(symbol) for symbol in symbols)
+        except ValueError as exc:
+            raise InputError(str(exc), "symbols") from None
+        self.rows = {symbol: self.rows.get(symbol, symbol_status()) for symbol in self.symbols}
+
+    def switch(self, source: str) -> None:
+        self.calls.append(("switch", source))
+        self.source = source
+
+    def retry_live(self) -> None:
+        self.calls.append(("retry_live",))

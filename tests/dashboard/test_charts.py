@@ -1,0 +1,147 @@
+"""Figures: checked by Plotly's schema, showing the numbers of the analysis and nothing else."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import config
+from analytics.pair import PairParams
+from dashboard.charts.base import Mark, domains, drawn, spans_of
+from dashboard.charts.overview import candles_figure, candles_spec, sparkline, step_decimals
+from dashboard.charts.pair import BLOCK_BARS, PairChart, first_shown, in_bp, pair_figure, pair_spec
+from dashboard.live.patch import diff, plain
+from dashboard.theme import DARK, LIGHT
+from tests.dashboard.fake_engine import START_US, FakeEngine
+from utils.clock import US_PER_S
+
+PARAMS = PairParams(window=60)
+CHART = PairChart("ETHUSDT", "BTCUSDT", "1s")
+
+
+def analysis_of(engine: FakeEngine):
+    return engine.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS)
+
+
+def trace(spec, name):
+    return next(found for found in spec["data"] if found["name"] == name)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+def test_the_pair_figure_passes_plotlys_own_check(theme):
+    chart = PairChart(
+        "ETHUSDT",
+        "BTCUSDT",
+        "1s",
+        incomplete=[(START_US + 1_000 * US_PER_S, START_US + 1_010 * US_PER_S)],
+        marks=[Mark(START_US + 1_100 * US_PER_S, 2.4, "|z| > 2"), Mark(START_US + 1_150 * US_PER_S, -2.2, "|z| > 2")],
+    )
+    figure = pair_figure(analysis_of(FakeEngine()), chart, theme)
+    assert [axis for axis in figure.layout.to_plotly_json() if axis.startswith("yaxis")] == [
+        "yaxis",
+        "yaxis2",
+        "yaxis3",
+        "yaxis4",
+        "yaxis5",
+    ]
+
+
+def test_panes_draw_the_numbers_of_the_analysis():
+    analysis = analysis_of(FakeEngine())
+    spec = pair_spec(analysis, CHART, DARK)
+    rows = slice(-len(trace(spec, "z-score")["x"]), None)
+    for name, values in (
+        ("z-score", analysis.zscore),
+        ("hedge ratio", analysis.hedge_ratio),
+        ("correlation", analysis.correlation),
+        ("spread − mean", analysis.spread - analysis.spread_mean),
+        ("ETH", in_bp(analysis.y[rows])),
+    ):
+        np.testing.assert_allclose(trace(spec, name)["y"], values[rows], rtol=1e-7, atol=1e-12)
+    assert trace(spec, "z-score")["x"].dtype == np.float64
+    assert trace(spec, "z-score")["x"][-1] == analysis.ts_us[-1] / 1_000
+
+
+def test_figures_are_built_without_streamlit():
+    folder = config.ROOT / "dashboard" / "charts"
+    for path in folder.glob("*.py"):
+        assert "streamlit" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_entry_band_is_where_z_reaches_entry():
+    analysis = analysis_of(FakeEngine())
+    spec = pair_spec(analysis, CHART, DARK)
+    high = trace(spec, "entry band, high")["y"]
+    np.testing.assert_allclose(high, 2.0 * analysis.spread_std[-len(high) :], rtol=1e-7)
+
+
+def test_a_new_bar_costs_few_bytes():
+    engine = FakeEngine(bars=1_205)
+    sizes = []
+    old = plain(pair_spec(analysis_of(engine), CHART, DARK))
+    for _ in range(BLOCK_BARS - 10):
+        engine.bars_held += 1
+        new = plain(pair_spec(analysis_of(engine), CHART, DARK))
+        sizes.append(len(json.dumps(diff(old, new))))
+        old = new
+    assert np.median(sizes) < 2_500
+
+
+def test_drawn_bars_are_at_most_those_configured_and_begin_steadily():
+    ts_us = START_US + np.arange(2_000) * US_PER_S
+    firsts = [ts_us[first_shown(ts_us[:end], US_PER_S)] for end in range(700, 2_000)]
+    counts = [end - first_shown(ts_us[:end], US_PER_S) for end in range(700, 2_000)]
+    assert max(counts) <= config.CHART_BARS
+    assert min(counts) > config.CHART_BARS - 2 * BLOCK_BARS
+    assert len(set(firsts)) <= len(firsts) / BLOCK_BARS + 2
+
+
+def test_few_bars_are_all_drawn():
+    ts_us = START_US + np.arange(5) * US_PER_S
+    assert first_shown(ts_us, US_PER_S) == 0
+
+
+def test_marks_point_to_the_side_they_came_from():
+    marks = [Mark(START_US + 1_190 * US_PER_S, 2.4, "above"), Mark(START_US + 1_191 * US_PER_S, -2.2, "below")]
+    spec = pair_spec(analysis_of(FakeEngine()), PairChart("ETHUSDT", "BTCUSDT", "1s", marks=marks), DARK)
+    assert trace(spec, "alert")["marker"]["symbol"] == ["triangle-down", "triangle-up"]
+
+
+def test_candles_pass_plotlys_own_check_and_shade_bars_that_miss_trades():
+    frame = FakeEngine().bars("BTCUSDT", "1s", 600)
+    frame.iloc[100:110, frame.columns.get_loc("complete")] = False
+    figure = candles_figure(frame, "BTCUSDT", "1s", US_PER_S, DARK)
+    assert len(figure.layout.shapes) == 1
+    spec = candles_spec(frame, "BTCUSDT", "1s", US_PER_S, DARK)
+    np.testing.assert_array_equal(spec["data"][0]["close"], frame["close"])
+
+
+def test_runs_of_marked_bars_become_spans():
+    ts_us = np.arange(6) * 10
+    assert spans_of(ts_us, np.array([True, False, True, True, False, True]), 10) == [(0, 10), (20, 40), (50, 60)]
+    assert spans_of(ts_us, np.zeros(6, bool), 10) == []
+
+
+def test_panes_fill_the_height_without_overlap():
+    found = domains((3, 1, 1))
+    assert found[0][1] == 1
+    assert found[-1][0] == pytest.approx(0)
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(found))
+
+
+def test_decimals_follow_the_tick_of_the_prices():
+    assert step_decimals(np.array([61_234.1, 61_235.0])) == 1
+    assert step_decimals(np.array([2_675.37])) == 2
+    assert step_decimals(np.array([0.12345, 0.12340])) == 5
+    assert step_decimals(np.array([np.nan])) == 2
+
+
+def test_drawn_values_keep_eight_digits_and_what_is_not_a_number():
+    values = np.array([1.23456789012, -0.000123456789, 0.0, np.nan])
+    np.testing.assert_array_equal(drawn(values), [1.2345679, -0.00012345679, 0.0, np.nan])
+
+
+def test_a_sparkline_needs_two_prices():
+    assert sparkline(np.array([1.0]), "X") == ""
+    assert "mask-image" in sparkline(np.array([1.0, 1.0, 2.0]), "X")

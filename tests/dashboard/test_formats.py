@@ -1,0 +1,38 @@
+"""Numbers as people read them."""
+
+import math
+
+import pytest
+
+from dashboard import formats
+
+NUMBERS = [
+    (formats.number(61234.1, 1), "61,234.1"),
+    (formats.number(-2.478, 2, sign=True), "−2.48"),
+    (formats.number(math.nan), "–"),
+    (formats.number(None), "–"),
+    (formats.significant(0.00983), "0.009830"),
+    (formats.significant(2111.07, 5), "2,111.07"),
+    (formats.significant(0), "0"),
+    (formats.significant(3e-15), "3.000e−15"),
+    (formats.significant(-math.inf), "–"),
+    (formats.pvalue(0.21), "0.210"),
+    (formats.pvalue(1e-9), "< 0.001"),
+    (formats.percent(-0.00042, 2, sign=True), "−0.04 %"),
+    (formats.duration(0.4), "0.4 s"),
+    (formats.duration(41), "41 s"),
+    (formats.duration(math.inf), "∞"),
+    (formats.duration(190), "3.2 min"),
+    (formats.duration(5 * 3600), "5.0 h"),
+    (formats.duration(None), "–"),
+    (formats.base("ETHUSDT"), "ETH"),
+    (formats.base("USDT"), "USDT"),
+    (formats.quote("ETHUSDT"), "USDT"),
+    (formats.timeframe("15s"), "15 s"),
+    (formats.date_utc(1_723_161_256_322_000), "2024-08-08 23:54:16 UTC"),
+]
+
+
+@pytest.mark.parametrize(("shown", "expected"), NUMBERS)
+def test_numbers_are_shown_with_units_and_a_dash_for_nothing(shown, expected):
+    assert shown == expected

@@ -1,0 +1,299 @@
+"""Every page in every state, run as Streamlit runs it; and what users do in the sidebar."""
+
+import csv
+import io
+import time
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import config
+import engine as engines
+from dashboard import rules
+from dashboard.pages import overview, pair
+from dashboard.view import View
+from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
+
+MAIN = config.ROOT / "dashboard" / "main.py"
+PAGES = ("", "pair")
+
+
+@pytest.fixture
+def engine():
+    fake = FakeEngine()
+    engines.install(fake)
+    yield fake
+    engines.install(None)
+
+
+def open_page(page: str = "", **query: str) -> AppTest:
+    app = AppTest.from_file(str(MAIN), default_timeout=20)
+    if page:
+        app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All markup of the screen as one text."""
+    return " ".join(element.proto.body for element in app.get("html") if "<style>" not in element.proto.body)
+
+
+def charts(app: AppTest) -> list[str]:
+    return [element.proto.json for element in app.get("bidi_component")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_live_market_shows_its_page_with_a_chart(engine, page):
+    app = open_page(page)
+    assert ">LIVE<" in words(app)
+    assert "ps-is-" not in words(app)  # no panel has anything to excuse
+    assert len(app.get("bidi_component")) == 1
+
+
+def test_the_overview_has_a_tile_and_a_row_for_each_symbol(engine):
+    text = words(open_page())
+    assert text.count('class="ps-spark"') == 2
+    assert "newest 600 bars of 1 s" in text
+    assert text.count("<tr ") == 2
+
+
+def test_the_pair_page_has_six_readings_a_verdict_and_the_tests(engine):
+    text = words(open_page("pair"))
+    for label in ("z-score", "spread", "hedge ratio", "half-life", "cointegration p", "correlation"):
+        assert f'<div class="ps-label">{label}</div>' in text
+    assert "What this says" in text
+    assert "plain ADF would say" in text
+    assert "1 s bars · rolling OLS, 60 bars · closed bars only" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_market_that_just_began_says_what_it_waits_for(engine, page):
+    engine.bars_held = 0
+    app = open_page(page)
+    assert "Waiting for the first trade" in words(app) or "Collecting bars: 0 of" in words(app)
+
+
+def test_too_few_bars_say_how_many_and_how_long(engine):
+    engine.bars_held = 20
+    text = words(open_page("pair"))
+    assert "Collecting bars: 20 of" in text
+    assert "(about" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_silent_symbol_is_marked(engine, page):
+    engine.mode, engine.detail = "STALE", "no trade for a while: ETHUSDT"
+    engine.rows["ETHUSDT"] = symbol_status(stale=True, last_trade_age_s=34.0)
+    text = words(open_page(page))
+    assert ">STALE<" in text
+    assert '<b class="ps-attention">34 s</b>' in text
+    assert "no trade for a while: ETHUSDT" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_demo_market_says_why_and_when_and_offers_to_try_now(engine, page):
+    engine.mode, engine.detail, engine.retry_in_s = "DEMO", "name not resolved", 42.0
+    app = open_page(page)
+    assert "No live market: name not resolved. It is tried again in 42 s." in words(app)
+    app.button(key="retry-live").click().run()
+    assert ("retry_live",) in engine.calls
+
+
+def test_a_demo_market_that_was_chosen_says_so(engine):
+    engine.mode, engine.source = "DEMO", "demo"
+    app = open_page()
+    assert "as chosen under Market" in words(app)
+    assert not [button for button in app.button if button.key == "retry-live"]
+
+
+def test_a_blocked_market_says_why_and_offers_to_try_now(engine):
+    engine.mode, engine.detail, engine.retry_in_s = "BLOCKED", "the exchange refuses this place (451)", 290.0
+    app = open_page()
+    assert "refuses this place (451) · next try in 290 s" in words(app)
+    assert [button for button in app.button if button.key == "retry-live"]
+
+
+def test_a_replay_says_where_it_stands(engine):
+    engine.mode = "REPLAY"
+    engine.replay = {"speed": 20.0, "bytes_read": 50, "bytes_total": 100, "last_us": None}
+    text = words(open_page())
+    assert "20 times as fast as recorded · 50 % of the files read" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_bug_in_one_panel_leaves_the_others(engine, page, caplog):
+    engine.failing = True
+    app = open_page(page)
+    assert "This panel failed" in words(app)
+    assert ">LIVE<" in words(app)
+    assert "a bug, as a test ordered" in caplog.text
+
+
+def test_without_an_engine_the_page_says_so():
+    engines.install(None)
+    app = AppTest.from_file(str(MAIN), default_timeout=20).run()
+    assert not app.exception
+    assert "The engine is not running" in words(app)
+
+
+def test_the_address_is_the_view_and_the_view_the_address(engine):
+    app = open_page("pair", y="BTCUSDT", x="ETHUSDT", tf="3m", window="90", entry="2.5", exit="0.25", refresh="5.0")
+    text = words(app)
+    assert "BTCUSDT / ETHUSDT" in text
+    assert "3 m bars · rolling OLS, 90 bars" in text
+    query = dict(app.query_params)
+    view, notices = View.from_query(query, engine.symbols)
+    assert notices == []
+    assert (view.timeframe, view.window, view.entry_z, view.exit_z, view.refresh_s) == ("3m", 90, 2.5, 0.25, 5.0)
+
+
+def test_an_address_that_cannot_be_used_is_answered_with_a_notice(engine):
+    app = open_page("pair", tf="soon", y="DOGEUSDT")
+    assert [warning.value for warning in app.warning] == [
+        "y='DOGEUSDT' in the address is not used: DOGEUSDT is not followed; followed are BTCUSDT, ETHUSDT",
+        app.warning[1].value,
+    ]
+    assert "tf='soon'" in app.warning[1].value
+    assert "ETHUSDT / BTCUSDT" in words(app)
+
+
+def test_swap_exchanges_the_legs(engine):
+    app = open_page("pair")
+    app.button(key="swap").click().run()
+    assert "BTCUSDT / ETHUSDT" in words(app)
+    assert app.query_params["y"] == "BTCUSDT"
+
+
+def test_a_bar_width_may_be_typed(engine):
+    app = open_page("pair")
+    app.text_input(key="other-timeframe").set_value("3m").run()
+    assert app.query_params["tf"] == "3m"
+    app.text_input(key="other-timeframe").set_value("soon").run()
+    assert app.query_params["tf"] == "3m"
+    assert "soon" in app.warning[0].value
+
+
+def test_symbols_and_source_go_to_the_engine(engine):
+    app = open_page()
+    app.multiselect(key="symbols").set_value(["BTCUSDT"]).run()
+    assert ("set_symbols", ("BTCUSDT",)) in engine.calls
+    assert not app.exception
+    app.selectbox(key="source").set_value("demo").run()
+    assert ("switch", "demo") in engine.calls
+
+
+def test_pause_stops_the_live_chart_and_is_part_of_the_address(engine):
+    app = open_page("pair", paused="1")
+    assert '"paused": true' in charts(app)[0] or '"paused":true' in charts(app)[0]
+    assert app.query_params["paused"] == "1"
+
+
+def test_an_exit_above_the_entry_is_put_right_with_a_notice(engine):
+    app = open_page("pair")
+    app.number_input(key="view-entry_z").set_value(0.4).run()
+    assert "exit |z| was set to 0.1" in app.warning[0].value
+    assert not app.exception
+
+
+def test_a_rule_is_added_paused_and_deleted(engine):
+    app = open_page("pair")
+    app.button(key="rule-add").click().run()
+    (rule,) = engine.alerts.rules()
+    assert (rule.metric, rule.condition, rule.threshold, rule.recovery) == ("zscore", "outside", 2.0, 0.5)
+    assert (rule.symbol_y, rule.symbol_x, rule.timeframe) == ("ETHUSDT", "BTCUSDT", "1s")
+    assert app.button(key="rule-add").disabled
+    app.button(key=f"rule-on-{rule.rule_id}").click().run()
+    assert engine.alerts.rules()[0].enabled is False
+    app.button(key=f"rule-del-{rule.rule_id}").click().run()
+    assert engine.alerts.rules() == []
+
+
+def test_an_alert_raises_one_toast_in_a_page_that_was_open(engine):
+    app = open_page("pair")
+    engine.alerts.add(rules.quick_rule(View.default(engine.symbols)))
+    engine.alerts.evaluate(lambda rule: {"zscore": 2.5}, START_US, "demo")
+    app.run()
+    assert [toast.value for toast in app.toast] == ["**ETHUSDT/BTCUSDT 1 s**  |z| > 2 fired at +2.50"]
+    assert "|z| &gt; 2 fired at +2.50" in words(app)
+    app.run()
+    assert not app.toast
+
+
+def test_gaps_stand_among_the_events(engine):
+    engine.gap_list = [
+        SimpleNamespace(
+            symbol="BTCUSDT",
+            first_id=1,
+            last_id=212,
+            found_us=START_US,
+            filled_us=START_US + 400_000,
+            cause="reconnect",
+        )
+    ]
+    engine.rows["BTCUSDT"] = symbol_status(gaps_filled=1)
+    text = words(open_page("pair"))
+    assert "BTC: gap of 212 ids, repaired in 0.4 s" in text
+    assert "1 gap repaired" in text
+
+
+def test_an_open_gap_never_shows_full_coverage(engine):
+    engine.gap_list = [SimpleNamespace(symbol="BTCUSDT", first_id=5, last_id=5, found_us=1, filled_us=None, cause="x")]
+    engine.rows["BTCUSDT"] = symbol_status(gaps_open=1)
+    assert "coverage <b>99.99 %</b>" in words(open_page())
+
+
+def test_the_bars_downloaded_read_back_as_the_same_numbers(engine):
+    view = View.default(engine.symbols)
+    frame = engine.bars("BTCUSDT", "1s", config.CHART_BARS)
+    rows = list(csv.DictReader(io.StringIO(overview.bars_csv(engine, view))))
+    assert [int(row["ts_us"]) for row in rows] == frame.index.asi8.tolist()
+    for name in ("open", "high", "low", "close", "volume", "vwap"):
+        assert [float(row[name]) for row in rows] == frame[name].tolist()
+
+
+def test_the_pair_downloaded_reads_back_as_the_same_numbers(engine):
+    view = View.default(engine.symbols)
+    analysis = engine.analysis("ETHUSDT", "BTCUSDT", "1s", view.params)
+    rows = list(csv.DictReader(io.StringIO(pair.pair_csv(engine, view))))
+    assert [float(row["zscore"]) for row in rows] == analysis.zscore[-len(rows) :].tolist()
+    assert 480 < len(rows) <= config.CHART_BARS
+
+
+def test_statistics_follow_from_the_bars(engine):
+    frame = engine.bars("ETHUSDT", "1s", 600)
+    found = overview.statistics(frame, "1s")
+    assert found["trades"] == frame["trades"].sum()
+    assert found["vwap"] == pytest.approx((frame["vwap"] * frame["volume"]).sum() / frame["volume"].sum())
+    assert found["return"] == frame["close"].iloc[-1] / frame["open"].iloc[0] - 1
+    assert found["coverage"] == 1.0
+
+
+def test_the_real_engine_shows_every_page_of_the_demo_market(tmp_path):
+    real = engines.Engine(
+        config.Settings(_env_file=None, source="demo", database=tmp_path / "demo.db", demo_rate=200.0)
+    )
+    real.start()
+    engines.install(real)
+    try:
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline and not all(len(real.bars(symbol, "1s")) > 2 for symbol in real.symbols):
+            time.sleep(0.05)
+        assert words(open_page()).count('class="ps-spark"') == 2
+        text = words(open_page("pair"))
+        assert ">DEMO<" in text
+        assert "Collecting bars: " in text or "What this says" in text
+        assert "This panel failed" not in text
+    finally:
+        engines.install(None)
+        real.stop()
+
+
+def test_names_from_outside_cannot_write_markup(engine):
+    engine.detail = "<img src=x onerror=alert(1)>"
+    engine.mode = "RECONNECTING"
+    assert "<img" not in words(open_page())
