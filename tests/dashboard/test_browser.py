@@ -1,7 +1,6 @@
 """The live chart in a real browser: it follows, keeps the reader's zoom, takes the theme, and lets the server stop."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,21 +10,9 @@ from pathlib import Path
 import pytest
 
 from config import ROOT
+from tests.browsing import chromium, needs_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = needs_browser
 RANGE = "() => document.querySelector('.js-plotly-plot').layout.xaxis.range.map(String)"
 SEQ = "() => Number(document.querySelector('.ps-live').dataset.seq)"
 
@@ -48,11 +35,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as runner:
-        chromium = runner.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
