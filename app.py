@@ -61,7 +61,7 @@ def start_engine() -> engines.Engine:
 
 
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
+async def lifespan(app: st.App | Starlette) -> AsyncIterator[None]:
     """Engine and live streams, from the first request to the last."""
     logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
     engine = await asyncio.to_thread(start_engine)

@@ -97,7 +97,7 @@ def kpss(x: np.ndarray, trend: Literal["c", "ct"] = "c", lags: Literal["auto"] |
     return KPSS(
         statistic=float(statistic),
         pvalue=float(pvalue),
-        pvalue_is_bound=pvalue <= 0.01 or pvalue >= 0.1,
+        pvalue_is_bound=bool(pvalue <= 0.01 or pvalue >= 0.1),
         critical_values={level: float(value) for level, value in critical.items()},
         lags=int(used),
         n_obs=values.size,

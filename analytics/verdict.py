@@ -20,7 +20,7 @@ def caveats(analysis: "PairAnalysis") -> tuple[str, ...]:
     used = min(analysis.n_obs, params.test_bars)
     if analysis.coverage < 1:
         lost = round((1 - analysis.coverage) * used)
-        found.append(f"{lost} of {used} bars are incomplete: trades are known to be missing in them.")
+        found.append(f"{lost} of {used} bars {'is' if lost == 1 else 'are'} incomplete: trades may be missing.")
     if analysis.n_obs < params.test_bars:
         found.append(f"Rests on {analysis.n_obs} bars; {params.test_bars} are wanted.")
     if analysis.engle_granger is not None:

@@ -39,7 +39,7 @@ class Tail(logging.Handler):
 TAIL = Tail()
 
 
-def set_up(folder: Path | None = None, level: int = logging.INFO) -> None:
+def set_up(folder: Path | None = None, level: int | str = logging.INFO) -> None:
     """Log to stderr, to the tail kept in memory and, where `folder` is writable, to a rotated file."""
     root = logging.getLogger("pairscope")
     if root.handlers:
