@@ -17,7 +17,7 @@ def run(scale: float = 1.0) -> list[Row]:
 
     def ours() -> None:
         for batch in batches:
-            decode(batch)
+            decode(batch, "aggTrade")  # as the feed does: it knows what it asked for
 
     def peer() -> None:
         for frame in frames:

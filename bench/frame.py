@@ -99,8 +99,8 @@ def made_up_trades(size: int, symbol: str = "BTCUSDT", seed: int = 1) -> Trades:
     """A seeded random tape: about ten trades a second, ticks of 0.1, lognormal sizes, some in one millisecond."""
     random = np.random.default_rng(seed)
     ts_us = START_US + np.cumsum(random.integers(0, 200, size)) * 1_000
-    price = 60_000 + np.cumsum(random.integers(-1, 2, size)) * 0.1
-    qty = np.round(random.lognormal(-3, 1, size), 3) + 0.001
+    price = np.round(60_000 + np.cumsum(random.integers(-1, 2, size)) * 0.1, 1)
+    qty = np.round(random.lognormal(-3, 1, size) + 0.001, 3)
     return Trades.of(symbol, np.arange(1, size + 1), ts_us, np.maximum(price, 1), qty, random.integers(0, 2, size))
 
 

@@ -40,7 +40,8 @@ EXPLAIN: dict[str, Explanation] = {
     ),
     "cointegration": Explanation(
         "Engle-Granger: how often two unrelated walks would give a residual at least as stationary as this one.",
-        "one constant relation over all tested bars; p from the tables made for fitted residuals.",
+        "one constant relation over all tested bars; p from the tables made for fitted residuals, both directions "
+        "tried, the smaller p doubled.",
         "on short samples it rarely rejects, and testing many pairs makes some p small by chance.",
     ),
     "correlation": Explanation(

@@ -1,5 +1,6 @@
 """Pair: six readings, five panes on one time axis, and beside them what it means, the tests, and what happened."""
 
+import math
 from html import escape
 
 import streamlit as st
@@ -7,6 +8,7 @@ import streamlit as st
 from analytics.cointegration import EngleGranger
 from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
+from analytics.verdict import ALPHA
 from dashboard import formats, rules
 from dashboard.charts.pair import first_shown
 from dashboard.live.component import live_chart
@@ -18,7 +20,6 @@ from engine import Engine
 from utils.clock import US_PER_S, hhmmss
 
 CHART_HEIGHT = 1_000  # pixels
-SIGNIFICANT = 0.05
 EVENTS = 6
 
 
@@ -105,13 +106,12 @@ def _time(bars: float, view: View) -> str:
 
 
 def _cointegration_card(analysis: PairAnalysis) -> Card:
-    test = analysis.engle_granger
-    if test is None:
-        return Card(
-            "cointegration p", formats.NONE, analysis.missing.get("engle_granger", ""), "cointegration", "muted"
-        )
-    word = "shown at 5 %" if test.pvalue < SIGNIFICANT else "not shown"
-    return Card("cointegration p", formats.pvalue(test.pvalue), word, "cointegration")
+    pvalue = analysis.cointegration_pvalue
+    if math.isnan(pvalue):
+        reason = analysis.missing.get("engle_granger", "")
+        return Card("cointegration p", formats.NONE, reason, "cointegration", "muted")
+    word = "shown at 5 %" if pvalue < ALPHA else "not shown"
+    return Card("cointegration p", formats.pvalue(pvalue), word, "cointegration")
 
 
 def _correlation_card(analysis: PairAnalysis, view: View) -> Card:

@@ -184,7 +184,10 @@ def decode(frames: Iterable[bytes], stream: str | None = None) -> Decoded:
     combined, raw = _COMBINED[stream], _RAW[stream]
     frames = list(frames)
     try:
-        events = [combined(f).data if f.startswith(_WRAPPED) else raw(f) for f in frames]
+        if frames and frames[0].startswith(_WRAPPED):  # as one connection does: all frames in one envelope, or none
+            events = [combined(frame).data for frame in frames]
+        else:
+            events = [raw(frame) for frame in frames]
         plain = True
     except _UNREADABLE:
         plain = _decode_each(frames, stream, batch, events)

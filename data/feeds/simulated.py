@@ -42,7 +42,7 @@ VOLATILITY_HALF_LIFE_S, VOLATILITY_SD = 240.0, 0.3  # of its logarithm
 HECTIC = 2.0  # factor on the volatility in the hectic regime
 REGIME_S = (420.0, 90.0)  # mean length of the calm and of the hectic regime
 
-HALF_LIFE_S = 40.0  # of a gap to its equilibrium
+HALF_LIFE_S = 20.0  # of a gap to its equilibrium
 GAP_SHARE = 0.42  # volatility of a gap over the volatility of the common walk
 BREAK_EVERY_S = (480.0, 1_200.0)  # market time from one break of a relation to the next, uniform
 FIRST_BREAK_S = 900.0  # not before: the first pictures of the demo show an intact relation

@@ -1,0 +1,40 @@
+"""The pictures of the README, taken anew: `python -m tests.screenshots`, in the environment of the tests.
+
+The demo market with its own seed, in a window as laptops have it, dark and light, and as wide as a phone.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from config import ROOT
+from tests.browsing import chromium
+from tests.running import running
+from tests.waiting import until
+
+FOLDER = ROOT / "docs" / "screenshots"
+LAPTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 420, "height": 900}
+SHOTS = [
+    ("overview-dark", "/", "dark", LAPTOP),
+    ("pair-dark", "/pair", "dark", LAPTOP),
+    ("pair-light", "/pair", "light", LAPTOP),
+    ("pair-phone", "/pair", "dark", PHONE),
+]
+
+
+def main() -> None:
+    """Save every picture of SHOTS."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder, running(source="demo", database=Path(folder) / "demo.db") as app:
+        until(app.status, lambda status: all(row["stored"] > 1_000 for row in status["symbols"].values()), 60)
+        with chromium() as browser:
+            for name, path, scheme, size in SHOTS:
+                page = browser.new_page(viewport=size, color_scheme=scheme)
+                page.goto(app.url + path)
+                page.wait_for_selector(".js-plotly-plot .trace path", state="attached", timeout=60_000)
+                page.wait_for_timeout(4_000)  # a few refreshes, so that what moves has settled
+                page.screenshot(path=FOLDER / f"{name}.png")
+                page.close()
+
+
+if __name__ == "__main__":
+    main()
