@@ -48,10 +48,8 @@ def _parts(engine: Engine, status: Status) -> list[str]:
         _coverage(engine, status),
         f"<span>{formats.utc(engine.now_us())}</span>",
     ]
-    if status.mode not in ("LIVE", "DEMO", "REPLAY") and status.detail:
+    if status.mode in ("STALE", "RECONNECTING") and status.detail:  # the other modes have a banner
         parts.append(f'<span class="ps-attention">{escape(status.detail)}{_next_try(status)}</span>')
-    if status.storage_error and status.mode != "MEMORY-ONLY":
-        parts.append(f'<span class="ps-attention">storage: {escape(status.storage_error)}</span>')
     return parts
 
 
@@ -74,26 +72,27 @@ def _or_infinite(seconds: float | None) -> float:
     return float("inf") if seconds is None else seconds
 
 
-def coverage(engine: Engine, status: Status) -> tuple[float, int, int]:
-    """Share of the trades that arrived, and how many gaps are open and were repaired."""
+def coverage(engine: Engine, status: Status) -> tuple[float | None, int, int]:
+    """Share of the trades that arrived (None before the first), and how many gaps are open and were repaired."""
     missing = sum(gap.last_id - gap.first_id + 1 for gap in engine.gaps() if gap.filled_us is None)
     stored = sum(row.stored + row.queued for row in status.symbols.values())
     opened = sum(row.gaps_open for row in status.symbols.values())
     filled = sum(row.gaps_filled for row in status.symbols.values())
-    return (stored / (stored + missing) if stored + missing else 1.0), opened, filled
+    return (stored / (stored + missing) if stored + missing else None), opened, filled
 
 
 def _coverage(engine: Engine, status: Status) -> str:
     share, opened, filled = coverage(engine, status)
-    # Rounding must not turn a loss into 100 %.
-    text = "100" if share == 1.0 else f"{min(100 * share, 99.99):.2f}"
+    text = formats.NONE
+    if share is not None:  # rounding must not turn a loss into 100 %
+        text = "100 %" if share == 1.0 else f"{min(100 * share, 99.99):.2f} %"
     notes = [
         f"{count} gap{'s' if count > 1 else ''} {word}"
         for count, word in ((opened, "open"), (filled, "repaired"))
         if count
     ]
     note = f' · <span class="ps-attention">{", ".join(notes)}</span>' if notes else ""
-    return f"<span{helped('coverage')}>coverage <b>{text} %</b>{note}</span>"
+    return f"<span{helped('coverage')}>coverage <b>{text}</b>{note}</span>"
 
 
 def _next_try(status: Status) -> str:
@@ -108,6 +107,8 @@ def banner(engine: Engine, status: Status) -> None:
         st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(replay_text(engine, status))}</div>')
     elif status.mode == "BLOCKED":
         _live_banner(engine, "BLOCKED", f"{status.detail}{_next_try(status)}")
+    if status.storage_error:
+        st.html(f'<div class="ps-banner"><b class="ps-attention">MEMORY-ONLY</b> {escape(memory_text(status))}</div>')
 
 
 def _demo_banner(engine: Engine, status: Status) -> None:
@@ -141,6 +142,15 @@ def replay_text(engine: Engine, status: Status) -> str:
     if status.detail:
         parts.append(status.detail)
     return " · ".join(parts)
+
+
+def memory_text(status: Status) -> str:
+    """What waits while the database cannot be written."""
+    waiting = sum(row.queued for row in status.symbols.values())
+    return (
+        f"The database cannot be written: {status.storage_error}. {waiting:,} trades wait in memory and are written as "
+        "soon as it can be."
+    )
 
 
 def toasts(engine: Engine) -> None:

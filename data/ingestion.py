@@ -83,8 +83,7 @@ class _Books:
     dropped: dict[str, int] = field(default_factory=dict)
     next_id: int | None = None
     resumed: bool = False  # the next id comes from an earlier run
-    held: dict[int, Trades] = field(default_factory=dict)  # id -> a table of one row
-    held_since_s: float = 0.0
+    held: dict[int, tuple[float, Trades]] = field(default_factory=dict)  # id -> arrival, table of one row; by arrival
     holes: list[_Hole] = field(default_factory=list)  # open ones
     filled: list[Gap] = field(default_factory=list)
     last_trade_us: int | None = None
@@ -162,7 +161,7 @@ class Ingestion:
         """Give up holes that have been open for too long; to be called a few times a second."""
         with self.emit_lock:
             for books in self._books.values():
-                while books.held and now_s - books.held_since_s >= self._hold_s:
+                while books.held and now_s - next(iter(books.held.values()))[0] >= self._hold_s:
                     self._give_up(books)
 
     # --- what is asked ------------------------------------------------------------------------------
@@ -214,55 +213,58 @@ class Ingestion:
         if books.next_id is None:
             books.next_id = int(ids[0])
         below = ids < books.next_id
-        for row in np.flatnonzero(below).tolist():
-            self._fill_or_drop(books, trades[row : row + 1])
-        trades = trades[~below]
+        if below.any():
+            self._accept_late(books, trades[below])
+            trades = trades[~below]
         run = int(np.searchsorted(trades.trade_id - np.arange(len(trades)), books.next_id, side="right"))
         if run and not books.held:
             self._emit(books, trades[:run])
             trades = trades[run:]
         for row in range(len(trades)):
             one = trades[row : row + 1]
-            if books.held.setdefault(int(one.trade_id[0]), one) is not one:
+            if books.held.setdefault(int(one.trade_id[0]), (now_s, one))[1] is not one:
                 books.deduped += 1
-            elif len(books.held) == 1:
-                books.held_since_s = now_s
-        self._drain(books, now_s)
+        self._drain(books)
         while len(books.held) > HELD_MOST:
             self._give_up(books)
 
-    def _drain(self, books: _Books, now_s: float) -> None:
+    def _drain(self, books: _Books) -> None:
         """Emit what is held and follows now."""
         ready = []
         next_id = books.next_id
         while books.held and next_id in books.held:
-            ready.append(books.held.pop(next_id))
+            ready.append(books.held.pop(next_id)[1])
             next_id += 1
         if ready:
-            books.held_since_s = now_s  # what is still held waits for another hole, found now
             self._emit(books, Trades.concat(ready[0].symbol, ready))
 
     def _give_up(self, books: _Books) -> None:
         """The hole before the first held trade becomes a gap, and the trades behind it go on."""
         first = min(books.held)
-        symbol = books.held[first].symbol
+        symbol = books.held[first][1].symbol
         assert books.next_id is not None
         cause = "offline" if books.resumed else "missed"
         gap = Gap(symbol, books.next_id, first - 1, cause, now_us())
         books.holes.append(_Hole(gap, [(gap.first_id, gap.last_id)]))
         books.next_id = first
-        self._drain(books, books.held_since_s)
+        self._drain(books)
 
-    def _fill_or_drop(self, books: _Books, one: Trades) -> None:
-        """A trade below the next id: the missing one of an open gap, or a repeat."""
+    def _accept_late(self, books: _Books, trades: Trades) -> None:
+        """Trades below the next id: the missing ones of open gaps, emitted together, and repeats."""
+        missed = np.array([self._fill(books, trade_id) for trade_id in trades.trade_id.tolist()])
+        books.deduped += int((~missed).sum())
+        if missed.any():
+            self._emit(books, trades[missed], late=True)
+
+    def _fill(self, books: _Books, trade_id: int) -> bool:
+        """Take an id out of the gap it lies in; False if no open gap misses it."""
         for hole in books.holes:
-            if hole.fill(int(one.trade_id[0])):
+            if hole.fill(trade_id):
                 if not hole.missing:
                     books.holes.remove(hole)
                     books.filled.append(replace(hole.gap, filled_us=now_us()))
-                self._emit(books, one, late=True)
-                return
-        books.deduped += 1
+                return True
+        return False
 
     def _emit(self, books: _Books, trades: Trades, late: bool = False) -> None:
         """Accepted: to memory, to the disk's queue, to the listeners."""

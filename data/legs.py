@@ -1,9 +1,12 @@
 """Two legs on one grid: what a pair analysis is computed from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from analytics.resampling import BarColumns
+from data.resampler import Resampler
 from data.session import Session
 
 TICK = "tick"  # the grid of trade times, in place of a bar width
@@ -34,23 +37,33 @@ def legs(session: Session, symbol_y: str, symbol_x: str, timeframe: str, rows: i
 
 def _at_bars(session: Session, symbol_y: str, symbol_x: str, timeframe: str, bars: int) -> tuple[Leg, Leg]:
     """The newest closed bars of both legs, from the later of their first bars on."""
-    now = session.feed.market_us()
-    frames = [session.resampler(symbol, timeframe) for symbol in (symbol_y, symbol_x)]
-    columns = [resampler.columns(now, bars + 1) for resampler in frames]
-    rows = min(column.ts_us.size for column in columns)
+    resamplers = [session.resampler(symbol, timeframe) for symbol in (symbol_y, symbol_x)]
+    versions = [resampler.closed_version for resampler in resamplers]  # first: a later change is seen the next time
+    columns = _up_to_one_bar(resamplers, session.feed.market_us(), bars + 1)
+    rows = min(len(column) for column in columns)
     legs = []
-    for resampler, column in zip(frames, columns, strict=True):
-        closed = slice(column.ts_us.size - rows, -1) if rows else slice(0, 0)
+    for column, version in zip(columns, versions, strict=True):
+        closed = slice(len(column) - rows, -1) if rows else slice(0, 0)
         legs.append(
             Leg(
                 ts_us=column.ts_us[closed],
                 closes=column.close[closed],
                 complete=column.complete[closed],
                 forming=float(column.close[-1]) if rows else None,
-                version=(resampler.closed_through(now), resampler.closed_version, rows),
+                version=(int(column.ts_us[-1]) if rows else 0, version, rows),
             )
         )
     return legs[0], legs[1]
+
+
+def _up_to_one_bar(resamplers: Iterable[Resampler], now_us: int, bars: int) -> list[BarColumns]:
+    """The newest bars of both legs, ending at the same one: a trade ahead of the clock moves both on."""
+    while True:
+        columns = [resampler.columns(now_us, bars) for resampler in resamplers]
+        newest_us = {int(column.ts_us[-1]) for column in columns if len(column)}
+        if len(newest_us) < 2:
+            return columns
+        now_us = max(newest_us)
 
 
 def _at_trades(session: Session, symbol_y: str, symbol_x: str, rows: int) -> tuple[Leg, Leg]:
@@ -66,6 +79,6 @@ def _at_trades(session: Session, symbol_y: str, symbol_x: str, rows: int) -> tup
     legs = []
     for leg in trades:
         at = np.searchsorted(leg.ts_us, times, side="right") - 1
-        newest = int(leg.trade_id[-1])
-        legs.append(Leg(times, leg.price[at], np.ones(times.size, bool), None, (newest, times.size)))
+        version = int(leg.trade_id[0]), int(leg.trade_id[-1]), len(leg)  # a late trade shifts the first, or adds one
+        legs.append(Leg(times, leg.price[at], np.ones(times.size, bool), None, version))
     return legs[0], legs[1]

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from utils.errors import DatabaseBusy
+from utils.errors import DatabaseBusy, StorageError
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,7 +25,8 @@ class CaptureLock:
     """The right to write one database, held from `acquire` to `release`; the owner's process id is in the file."""
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".lock")
+        target = database.resolve()  # a link to a database is that database
+        self._path = target.with_name(target.name + ".lock")
         self._handle: int | None = None
 
     def acquire(self) -> None:
@@ -35,9 +36,14 @@ class CaptureLock:
         ------
         DatabaseBusy
             Another process holds it.
+        StorageError
+            Its file or folder cannot be made.
         """
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise StorageError(f"{exc.filename} cannot be made: {exc.strerror}") from exc
         try:
             _take(handle)
         except OSError:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analytics.resampling import timeframe_us
+from analytics.resampling import BarColumns, timeframe_us
 from data import sqlite
 from data.feeds.feed import Feed
 from data.ingestion import Gap, Ingestion
@@ -24,10 +24,14 @@ MAX_STORED_AT_ONCE = 2_000  # bars; a longer backlog is written over several rou
 class _Bars:
     """Bars of one symbol and width: trades wait in a list until somebody looks."""
 
-    def __init__(self, timeframe: str, since_us: int | None) -> None:
+    def __init__(self, timeframe: str, since_us: int | None, stored_least_us: int) -> None:
         self.resampler = Resampler(timeframe, since_us=since_us)
-        self.width_us = timeframe_us(timeframe)
-        self.stored_through_us = 0
+        self.marked: dict[int, tuple[int, int]] = {}  # first id of each open gap -> the times that were marked
+        self._width_us = timeframe_us(timeframe)
+        # The bar of this time and those before are not written: memory may hold only a part of its trades.
+        self._stored_least_us = stored_least_us // self._width_us * self._width_us
+        self._stored_through_us = 0
+        self._stored_version = 0
         self._waiting: list[Trades] = []
         self._lock = threading.Lock()
 
@@ -42,6 +46,29 @@ class _Bars:
                 self.resampler.update(Trades.concat(waiting[0].symbol, waiting))
         return self.resampler
 
+    def store_again(self, ts_us: int) -> None:
+        """Bars from this time on have changed: the file has to be told."""
+        self._stored_through_us = min(self._stored_through_us, (ts_us // self._width_us - 1) * self._width_us)
+
+    def due(self, now_us: int, known_us: float) -> BarColumns | None:
+        """Closed bars up to `known_us` that are new or have changed, if any; they count as stored from now on."""
+        resampler = self.catch_up()
+        with self._lock:  # no update in between
+            if resampler.closed_version > self._stored_version:
+                for ts_us in resampler.revised(self._stored_version)[:1].tolist():
+                    self.store_again(ts_us)
+            self._stored_version = resampler.version
+            stored_us = max(self._stored_through_us, self._stored_least_us)
+            rows = (resampler.closed_through(now_us) - stored_us) // self._width_us
+            if rows < 1:
+                return None
+            bars = resampler.columns(now_us, rows + 1)[:-1]
+        bars = bars[: int(np.searchsorted(bars.ts_us + self._width_us, known_us, side="right"))][:MAX_STORED_AT_ONCE]
+        if not len(bars):
+            return None
+        self._stored_through_us = int(bars.ts_us[-1])
+        return bars
+
 
 class Session:
     """Everything that belongs to one market. Trades of another market are another session."""
@@ -55,6 +82,7 @@ class Session:
         self.opened_s = monotonic_s()
         self._bars: dict[tuple[str, str], _Bars] = {}
         self._bars_lock = threading.Lock()
+        self._lost: dict[str, list[tuple[int, int]]] = {}  # times around the trades that earlier runs missed
         self._gaps_seen: dict[tuple[str, int, int, int | None], None] = {}
         self.ingestion.on_emit.append(self._emitted)
 
@@ -71,11 +99,8 @@ class Session:
         StorageError
         """
         self.mirror.start()
-        if self.live:
-            for symbol in symbols:
-                self.resume(symbol)
         for symbol in symbols:
-            self.bars(symbol, ALWAYS_STORED, 1)
+            self.resume(symbol)
         self.feed.start(self.ingestion)
 
     def stop(self) -> None:
@@ -85,11 +110,17 @@ class Session:
         self.mirror.stop()
 
     def resume(self, symbol: str) -> None:
-        """Fill memory with the newest stored trades; the next expected id follows them."""
-        stored = sqlite.read_trades(self.database, self.feed.venue, self.feed.stream, symbol, limit=RESUME_TRADES)
-        if len(stored):
-            self.buffer.append(stored)
-            self.ingestion.resume(symbol, int(stored.trade_id[-1]))
+        """Take a symbol up: its bars are stored, and if live, memory begins with the newest stored trades.
+
+        The next expected id follows those. What they miss was lost by an earlier run. A symbol in memory goes on.
+        """
+        if self.live and not self.buffer.count(symbol):
+            stored = sqlite.read_trades(self.database, self.feed.venue, self.feed.stream, symbol, limit=RESUME_TRADES)
+            if len(stored):
+                self.buffer.append(stored)
+                self.ingestion.resume(symbol, int(stored.trade_id[-1]))
+                self._lost[symbol] = _around_holes(stored) if self.feed.contiguous else []
+        self.resampler(symbol, ALWAYS_STORED)
 
     def housekeep(self, final: bool = False) -> None:
         """What has to happen now and then: give up held trades, mark bars that miss trades, write closed bars."""
@@ -97,7 +128,8 @@ class Session:
         self._mark_gaps()
         now_us = self.feed.market_us()
         for (symbol, timeframe), bars in list(self._bars.items()):
-            self._store_closed(symbol, timeframe, bars, now_us)
+            while self._store_closed(symbol, timeframe, bars, now_us) and final:
+                pass
 
     def resampler(self, symbol: str, timeframe: str) -> Resampler:
         """Bars of one symbol and width, up to date with every trade that has arrived.
@@ -111,9 +143,7 @@ class Session:
             with self._bars_lock, self.ingestion.emit_lock:  # no trade may pass between snapshot and list
                 bars = self._bars.get((symbol, timeframe))
                 if bars is None:
-                    bars = _Bars(timeframe, self._capture_since(symbol))
-                    bars.add(self.buffer.snapshot(symbol))
-                    self._mark(symbol, bars.catch_up(), self.ingestion.gaps())
+                    bars = self._bars_of_memory(symbol, timeframe)
                     self._bars[symbol, timeframe] = bars
         return bars.catch_up()
 
@@ -123,11 +153,26 @@ class Session:
         While the exchange is out of reach the bars after the last trade are not complete: trades may be missing.
         """
         frame = self.resampler(symbol, timeframe).frame(self.feed.market_us(), limit)
-        if self.live and self.feed.state.mode != "LIVE" and len(frame):
-            last_us = self.ingestion.counts()[symbol].last_trade_us or 0
-            blind = frame.index.asi8 + timeframe_us(timeframe) > last_us
-            frame = frame.assign(complete=frame["complete"].to_numpy() & ~blind)
-        return frame
+        known = frame.index.asi8 + timeframe_us(timeframe) <= self._known_us(symbol)
+        return frame if known.all() else frame.assign(complete=frame["complete"].to_numpy() & known)
+
+    def _bars_of_memory(self, symbol: str, timeframe: str) -> _Bars:
+        """Bars of the trades held, marked where some are missing."""
+        held = self.buffer.snapshot(symbol)
+        cut = len(held) >= min(RESUME_TRADES, self.buffer.capacity)  # older trades may be in the file
+        bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if cut else 0)
+        bars.add(held)
+        for times in self._lost.get(symbol, ()):
+            bars.resampler.mark_incomplete(*times)
+        self._mark(symbol, bars, self.ingestion.gaps())
+        return bars
+
+    def _known_us(self, symbol: str) -> float:
+        """Time up to which trades arrive: while the exchange is out of reach, that of the last one."""
+        if not self.live or self.feed.state.mode == "LIVE":
+            return float("inf")
+        last = self.buffer.last(symbol)
+        return 0 if last is None else last.ts_us
 
     def _capture_since(self, symbol: str) -> int | None:
         """Time from which nothing is missing before the first trade; None where the capture began mid-market."""
@@ -139,16 +184,12 @@ class Session:
             if symbol == trades.symbol:
                 bars.add(trades)
 
-    def _store_closed(self, symbol: str, timeframe: str, bars: _Bars, now_us: int) -> None:
-        closed_us = bars.catch_up().closed_through(now_us)
-        if closed_us <= bars.stored_through_us:
-            return
-        wanted = (closed_us - bars.stored_through_us) // bars.width_us if bars.stored_through_us else MAX_STORED_AT_ONCE
-        frame = bars.resampler.frame(now_us, int(min(wanted, MAX_STORED_AT_ONCE)) + 1)
-        frame = frame[frame.index.asi8 <= closed_us]
-        if len(frame):
-            self.mirror.put_bars(symbol, timeframe, frame)
-        bars.stored_through_us = closed_us
+    def _store_closed(self, symbol: str, timeframe: str, bars: _Bars, now_us: int) -> bool:
+        """Write some bars that are due; whether there were any."""
+        due = bars.due(now_us, self._known_us(symbol))
+        if due is not None:
+            self.mirror.put_bars(symbol, timeframe, due.frame())
+        return due is not None
 
     def _mark_gaps(self) -> None:
         """Pass gaps that opened or closed since the last look on to the bars and to the file."""
@@ -160,17 +201,21 @@ class Session:
                 news.append(gap)
                 self.mirror.put_gap(gap)
         for (symbol, _), bars in list(self._bars.items()) if news else ():
-            self._mark(symbol, bars.catch_up(), news)
+            self._mark(symbol, bars, news)
 
-    def _mark(self, symbol: str, resampler: Resampler, gaps: Iterable[Gap]) -> None:
+    def _mark(self, symbol: str, bars: _Bars, gaps: Iterable[Gap]) -> None:
+        """Mark each open gap once, and take the mark of a filled one away."""
         for gap in gaps:
             if gap.symbol != symbol:
                 continue
-            first_us, last_us = self._times_around(gap)
-            if gap.filled_us is None:
-                resampler.mark_incomplete(first_us, last_us)
-            else:
-                resampler.mark_complete(first_us, last_us)
+            if gap.filled_us is None and gap.first_id not in bars.marked:
+                times = bars.marked[gap.first_id] = self._times_around(gap)
+                bars.resampler.mark_incomplete(*times)
+                bars.store_again(times[0])
+            elif gap.filled_us is not None and gap.first_id in bars.marked:
+                times = bars.marked.pop(gap.first_id)
+                bars.resampler.mark_complete(*times)
+                bars.store_again(times[0])
 
     def _times_around(self, gap: Gap) -> tuple[int, int]:
         """Times of the trades just before and just after a gap: its trades happened between them."""
@@ -179,4 +224,11 @@ class Session:
         after = int(np.searchsorted(trades.trade_id, gap.last_id, side="right"))
         first_us = int(trades.ts_us[max(before, 0)]) if len(trades) else gap.found_us
         last_us = int(trades.ts_us[after]) if after < len(trades) else gap.found_us
-        return first_us, last_us
+        return min(first_us, last_us), max(first_us, last_us)  # ids and times may disagree
+
+
+def _around_holes(trades: Trades) -> list[tuple[int, int]]:
+    """Times of the trades on both sides of each hole in the ids, the earlier one first."""
+    rows = np.flatnonzero(np.diff(trades.trade_id) > 1)
+    sides = np.sort(np.stack((trades.ts_us[rows], trades.ts_us[rows + 1])), axis=0)
+    return list(zip(*sides.tolist(), strict=True))

@@ -25,15 +25,17 @@ from utils.errors import SchemaTooNew, StorageError
 SCHEMA_VERSION = 1
 MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
+EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
 
 SCHEMA = """
 create table instrument (
     instrument integer primary key, venue text not null, stream text not null, symbol text not null,
     price_scale integer not null, qty_scale integer not null, unique (venue, stream, symbol));
--- qty is negative where the buyer was the maker (the taker sold): the sign is free and a column is not.
+-- since_us counts from EPOCH_US. qty is negative where the buyer was the maker (the taker sold): the sign is free and
+-- a column is not.
 create table trade (
-    instrument integer not null, trade_id integer not null, ts_us integer not null,
+    instrument integer not null, trade_id integer not null, since_us integer not null,
     price integer not null, qty integer not null, primary key (instrument, trade_id)) without rowid;
 create table trade_exact (
     instrument integer not null, trade_id integer not null, ts_us integer not null,
@@ -64,8 +66,8 @@ def _power(column: str) -> str:
 
 VIEWS = f"""
 create view trades as
-    select venue, stream, symbol, trade_id, ts_us, price / ({_power("price_scale")}) price,
-           abs(qty) / ({_power("qty_scale")}) qty, qty < 0 buyer_is_maker
+    select venue, stream, symbol, trade_id, since_us + {EPOCH_US} ts_us,
+           price / ({_power("price_scale")}) price, abs(qty) / ({_power("qty_scale")}) qty, qty < 0 buyer_is_maker
     from trade join instrument using (instrument)
     union all
     select venue, stream, symbol, trade_id, ts_us, price, abs(qty), qty < 0
@@ -79,6 +81,7 @@ create view alert_history as
            threshold, text, number
     from alert_event;
 """
+VIEW_NAMES = ("trades", "bars", "gaps", "alert_history")  # present in every version: readers rely on them
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     SchemaTooNew
         The file was written by a newer version; it is left untouched.
     StorageError
-        The file is not a database, or cannot be opened.
+        The file is not a database or one of another program, which is left untouched, or it cannot be opened.
     """
     try:
         if not path.parent.exists():
@@ -113,15 +116,15 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection for a few short queries.
+def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
+    """A read-only connection for a few short queries; `options` are further ones of SQLite's file addresses.
 
     Raises
     ------
     StorageError
     """
     try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
+        uri = f"{path.resolve().as_uri()}?mode=ro{options}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1_000)) as connection:
             yield connection
     except sqlite3.Error as exc:
@@ -132,15 +135,20 @@ def _version(path: Path) -> int:
     """Schema version of a file, looked at without touching it; 0 for an empty one."""
     if path.stat().st_size == 0:
         return 0
-    with reading(path) as connection:
-        return int(connection.execute("pragma user_version").fetchone()[0])
+    target = path.resolve()
+    log = target.with_name(target.name + "-wal")
+    # A plain look at a file in write-ahead mode leaves an empty log beside it.
+    options = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    with reading(path, options) as connection:
+        version = int(connection.execute("pragma user_version").fetchone()[0])
+        kinds = dict(connection.execute("select name, type from sqlite_master").fetchall())
+    if (kinds or version) and not (version and all(kinds.get(name) == "view" for name in VIEW_NAMES)):
+        raise StorageError(f"{path} is a database of another program: it lacks our schema number or views")
+    return version
 
 
 def _create(connection: sqlite3.Connection) -> None:
     """Make tables and views in an empty file, all or nothing."""
-    tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
-    if tables:
-        raise StorageError("the file is a database of another program: it has tables but no schema version of ours")
     statements = [part for part in (SCHEMA + VIEWS).split(";\n") if part.strip()]
     with transaction(connection):
         for statement in statements:
@@ -154,11 +162,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("begin immediate")
     try:
         yield
+        connection.execute("commit")
     except BaseException:
         if connection.in_transaction:  # a full disk has already rolled it back
             connection.execute("rollback")
         raise
-    connection.execute("commit")
 
 
 # --- writing: every function runs inside a transaction of the writer ---------------------------------
@@ -186,20 +194,20 @@ def insert_trades(connection: sqlite3.Connection, owner: Instrument, trades: Tra
     _widen(connection, owner, trades)
     prices, prices_fit = _units(trades.price, owner.price_scale)
     quantities, quantities_fit = _units(trades.qty, owner.qty_scale)
-    fit = prices_fit & quantities_fit
+    fit = prices_fit & quantities_fit & ~_kept_exactly(connection, owner, trades.trade_id)
     sign = np.where(trades.buyer_is_maker, -1, 1)
     before = connection.total_changes
     number = owner.number
     if fit.any():
         table = (
             trades.trade_id[fit],
-            trades.ts_us[fit],
+            trades.ts_us[fit] - EPOCH_US,
             prices[fit].astype(np.int64),
             (quantities[fit] * sign[fit]).astype(np.int64),
         )
         rows = zip(*(column.tolist() for column in table), strict=True)
-        insert = f"insert or ignore into trade values ({number}, ?, ?, ?, ?)"
-        connection.executemany(insert, rows)
+        columns = "instrument, trade_id, since_us, price, qty"
+        connection.executemany(f"insert or ignore into trade ({columns}) values ({number}, ?, ?, ?, ?)", rows)
     if not fit.all():
         odd = trades[~fit]
         rows = zip(
@@ -218,9 +226,17 @@ def insert_trades(connection: sqlite3.Connection, owner: Instrument, trades: Tra
     return connection.total_changes - before
 
 
+def _kept_exactly(connection: sqlite3.Connection, owner: Instrument, ids: np.ndarray) -> np.ndarray:
+    """Whether each id is in `trade_exact`: it stays there alone, though integers might hold its trade by now."""
+    query = "select trade_id from trade_exact where instrument = ? and trade_id between ? and ?"
+    found = connection.execute(query, (owner.number, int(ids.min()), int(ids.max()))).fetchall()
+    return np.isin(ids, np.array(found, np.int64))
+
+
 def _units(values: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """Values in units of 10^-scale as whole floats, and whether each gives the same float back."""
-    units = np.rint(values * 10.0**scale)
+    with np.errstate(over="ignore"):  # infinitely many units do not fit
+        units = np.rint(values * 10.0**scale)
     return units, (units < MAX_UNITS) & (units / 10.0**scale == values)
 
 
@@ -241,6 +257,8 @@ def _widen(connection: sqlite3.Connection, owner: Instrument, trades: Trades) ->
     scales = owner.price_scale, owner.qty_scale
     if all(_units(v, scale)[1].all() for v, scale in zip((trades.price, trades.qty), scales, strict=True)):
         return
+    if (_scale(trades.price, scales[0], 0), _scale(trades.qty, scales[1], 0)) == scales:
+        return  # no scale holds these values; the search below would read all trades to no use
     query = "select ifnull(max(price), 0), ifnull(max(abs(qty)), 0) from trade where instrument = ?"
     largest = connection.execute(query, (owner.number,)).fetchone()
     price_scale = _scale(trades.price, owner.price_scale, largest[0])
@@ -291,7 +309,7 @@ def put_event(connection: sqlite3.Connection, row: Mapping[str, Any]) -> None:
 def put_rule(connection: sqlite3.Connection, body: Mapping[str, Any]) -> None:
     """Store an alert rule; an edit keeps its place among the others."""
     connection.execute(
-        "insert into alert_rule values (?, ?, (select count(*) from alert_rule)) "
+        "insert into alert_rule values (?, ?, (select ifnull(max(position), -1) + 1 from alert_rule)) "
         "on conflict (rule_id) do update set body = excluded.body",
         (body["rule_id"], json.dumps(dict(body))),
     )
@@ -323,7 +341,7 @@ def read_trades(
             return Trades.empty(symbol)
         number, price_scale, qty_scale = found
         rows = connection.execute(
-            f"select trade_id, ts_us, price / 1e{price_scale}, qty / 1e{qty_scale} from trade "
+            f"select trade_id, since_us + {EPOCH_US}, price / 1e{price_scale}, qty / 1e{qty_scale} from trade "
             "where instrument = ? order by trade_id desc limit ?",
             (number, -1 if limit is None else limit),
         ).fetchall()

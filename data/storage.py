@@ -186,8 +186,9 @@ class Mirror:
         self._due.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-            if self._thread.is_alive():
-                LOG.error("%d rows could not be written within %g s: %s", self._rows, timeout_s, self.error)
+            left = self._rows + len(self._writes)
+            if left:
+                LOG.error("%d rows could not be written within %g s: %s", left, timeout_s, self.error)
 
     @property
     def alive(self) -> bool:
@@ -206,7 +207,7 @@ class Mirror:
             if len(taken):
                 self._waiting.append(taken)
                 self._rows += len(taken)
-                if self._rows >= self._flush_rows:
+                if self._rows >= self._flush_rows and self.error is None:  # a disk that fails is left to its pauses
                     self._due.set()
             return len(taken)
 

@@ -68,6 +68,7 @@ class FakeEngine:
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
         self.failing = False
+        self.storage_error: str | None = None
 
     def now_us(self) -> int:
         return START_US + self.bars_held * US_PER_S + US_PER_S // 2
@@ -88,7 +89,7 @@ class FakeEngine:
             symbols=self.rows,
             unattributed={},
             replay=self.replay,
-            storage_error=None,
+            storage_error=self.storage_error,
             memory_bytes=0,
             rss_bytes=1,
             schema_version=1,

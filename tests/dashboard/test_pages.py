@@ -247,6 +247,18 @@ def test_an_open_gap_never_shows_full_coverage(engine):
     assert "coverage <b>99.99 %</b>" in words(open_page())
 
 
+def test_coverage_is_not_claimed_before_the_first_trade(engine):
+    engine.rows = {symbol: symbol_status(received=0, stored=0, queued=0) for symbol in engine.symbols}
+    assert "coverage <b>–</b>" in words(open_page())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_database_that_cannot_be_written_is_told_with_what_waits(engine, page):
+    engine.mode, engine.storage_error = "MEMORY-ONLY", "disk is full"
+    text = words(open_page(page))
+    assert "The database cannot be written: disk is full. 26 trades wait in memory" in text
+
+
 def test_the_bars_downloaded_read_back_as_the_same_numbers(engine):
     view = View.default(engine.symbols)
     frame = engine.bars("BTCUSDT", "1s", config.CHART_BARS)

@@ -1,0 +1,511 @@
+"""The file: every number comes back to the last bit, other files are left alone, and plain SQL reads it all."""
+
+import itertools
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+from contextlib import closing
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from alerts.rules import AlertEvent, Rule
+from analytics.resampling import bars
+from data import sqlite
+from data.ingestion import Gap
+from data.trades import Trade, Trades
+from utils.errors import SchemaTooNew, StorageError
+
+START_US = 1_700_000_040_000_000  # a whole minute
+
+# Prices and sizes that are not short decimals, or too small or too large for integers beside others.
+AWKWARD = (0.1 + 0.2, 1e-8, 123456.789, 1 / 3, 1e-12, 1e-13, 5e-324, 9e14 + 0.5, 2.0**53, 2.0**53 + 2, 1.7e308)
+
+COLUMNS = {
+    "trades": "venue stream symbol trade_id ts_us price qty buyer_is_maker",
+    "bars": "venue symbol timeframe ts_us open high low close volume vwap trades taker_buy_volume complete",
+    "gaps": "venue stream symbol first_id last_id cause found_us filled_us",
+    "alert_history": "event_id rule_id name metric state severity venue symbol_y symbol_x timeframe at_us value "
+    "threshold text number",
+}
+posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+
+amounts = (
+    st.builds(lambda units, scale: units / 10**scale, st.integers(1, 10**9), st.integers(0, 14))
+    | st.sampled_from(AWKWARD)
+    | st.floats(0, exclude_min=True, allow_nan=False, allow_infinity=False)
+)
+tapes = st.dictionaries(
+    st.integers(0, 40) | st.sampled_from([2**53 + 1, 2**63 - 1]),
+    st.tuples(st.integers(0, 10**9), amounts, amounts, st.booleans()),
+    min_size=1,
+    max_size=15,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tape.db"
+
+
+@pytest.fixture
+def writer(path):
+    with closing(sqlite.open_writer(path)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One database for many examples, each with a symbol of its own."""
+    path = tmp_path_factory.mktemp("shared") / "tape.db"
+    with closing(sqlite.open_writer(path)) as connection:
+        yield path, connection, (f"S{number}" for number in itertools.count())
+
+
+def tape(symbol, *rows):
+    """Trades from (id, price, qty)."""
+    return Trades.from_rows(symbol, [Trade(symbol, i, START_US + i, price, qty, i % 2 == 0) for i, price, qty in rows])
+
+
+def store(connection, *batches, venue="v", stream="s"):
+    """Each batch in a transaction, with an instrument looked up anew; how many were new in each."""
+    new = []
+    for trades in batches:
+        with sqlite.transaction(connection):
+            owner = sqlite.instrument(connection, venue, stream, trades.symbol)
+            new.append(sqlite.insert_trades(connection, owner, trades))
+    return new
+
+
+def plain(path, query, *values):
+    """Rows of a query by the plainest means."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def in_view(path, symbol):
+    """Trades of the view `trades`, by id."""
+    rows = plain(path, "select trade_id, ts_us, price, qty, buyer_is_maker from trades where symbol = ?", symbol)
+    return [Trade(symbol, i, ts_us, price, qty, bool(maker)) for i, ts_us, price, qty, maker in sorted(rows)]
+
+
+def content(folder):
+    """Every file of a folder with its bytes."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+# --- trades ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(tapes, st.data())
+def test_trades_come_back_to_the_last_bit_and_once_however_often_they_are_stored(shared, drawn, data):
+    path, connection, symbols = shared
+    symbol = next(symbols)
+    made = {
+        i: Trade(symbol, i, START_US + late_us, price, qty, maker) for i, (late_us, price, qty, maker) in drawn.items()
+    }
+    batches = data.draw(st.lists(st.lists(st.sampled_from(sorted(made)), min_size=1, max_size=10), max_size=6))
+    seen: set[int] = set()
+    for batch in batches:
+        assert store(connection, Trades.from_rows(symbol, [made[i] for i in batch])) == [len(set(batch) - seen)]
+        seen |= set(batch)
+    expected = [made[i] for i in sorted(seen)]
+    assert list(sqlite.read_trades(path, "v", "s", symbol)) == expected
+    assert in_view(path, symbol) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 10**7), st.integers(1, 10**7)), min_size=2, max_size=12))
+@example([(1, 1)] * 10)
+def test_decimals_may_grow_with_every_batch(shared, units):
+    path, connection, symbols = shared
+    symbol = next(symbols)
+    batches = [
+        tape(symbol, (n, price / 10 ** min(n, 8), qty / 10 ** min(n, 8))) for n, (price, qty) in enumerate(units)
+    ]
+    assert store(connection, *batches) == [1] * len(batches)
+    expected = [trade for batch in batches for trade in batch]
+    assert list(sqlite.read_trades(path, "v", "s", symbol)) == expected
+    assert in_view(path, symbol) == expected
+    exact = "select count(*) from trade_exact join instrument using (instrument) where symbol = ?"
+    assert plain(path, exact, symbol) == [(0,)]
+
+
+def test_a_trade_kept_as_it_is_stays_one_trade_when_integers_could_hold_it_later(path, writer):
+    # Half a unit in 9e14 leaves no room for the decimals of 1e-8; only its odd quantity keeps it out of the integers.
+    wide, fine = (1, 900_000_000_000_000.5, 0.1 + 0.2), (2, 1e-8, 1.0)
+    assert store(writer, tape("T", wide, fine), tape("T", fine), tape("T", wide, fine)) == [2, 0, 0]
+    assert [trade.trade_id for trade in in_view(path, "T")] == [1, 2]
+    assert list(sqlite.read_trades(path, "v", "s", "T")) == list(tape("T", wide, fine))
+
+
+def test_the_first_of_two_trades_of_one_id_stays(path, writer):
+    assert store(writer, tape("T", (1, 10.0, 1.0)), tape("T", (1, 11.0, 2.0)), tape("T", (1, 1 / 3, 2.0))) == [1, 0, 0]
+    assert in_view(path, "T") == list(tape("T", (1, 10.0, 1.0)))
+
+
+def test_ids_of_another_venue_stream_or_symbol_are_other_trades(path, writer):
+    one = tape("T", (1, 10.0, 1.0))
+    assert store(writer, one) == store(writer, one, venue="w") == store(writer, one, stream="r") == [1]
+    assert store(writer, tape("U", (1, 0.5, 1.0))) == [1]
+    keys = plain(path, "select venue, stream, symbol, price from trades order by symbol, venue, stream")
+    assert keys == [("v", "r", "T", 10.0), ("v", "s", "T", 10.0), ("w", "s", "T", 10.0), ("v", "s", "U", 0.5)]
+    assert list(sqlite.read_trades(path, "w", "s", "T")) == list(one)
+
+
+@pytest.mark.parametrize("limit, since, ids", [(3, 0, [6, 8, 9]), (3, 8, [8, 9]), (None, 4, [5, 6, 8, 9]), (0, 0, [])])
+def test_a_limited_read_gives_the_newest_whatever_table_they_lie_in(path, writer, limit, since, ids):
+    odd = {5, 8}
+    store(writer, tape("T", *((i, 1 / 3 if i in odd else 10.5, 1.0) for i in (1, 2, 5, 6, 8, 9))))
+    found = sqlite.read_trades(path, "v", "s", "T", limit=limit, since_us=START_US + since if since else 0)
+    assert found.trade_id.tolist() == ids
+    assert [column.dtype for column in found.columns] == [np.int64, np.int64, np.float64, np.float64, np.uint8]
+
+
+def test_a_symbol_never_stored_has_no_trades(path, writer):
+    assert len(sqlite.read_trades(path, "v", "s", "NONE")) == 0
+
+
+def test_a_batch_that_fails_leaves_neither_trades_nor_decimals(path, writer):
+    store(writer, tape("T", (1, 10.5, 1.0)))
+    with pytest.raises(ZeroDivisionError), sqlite.transaction(writer):
+        sqlite.insert_trades(writer, sqlite.instrument(writer, "v", "s", "T"), tape("T", (2, 10.12345, 1.0)))
+        raise ZeroDivisionError
+    assert in_view(path, "T") == list(tape("T", (1, 10.5, 1.0)))
+    assert store(writer, tape("T", (2, 10.12345, 1.0))) == [1]
+    assert [trade.price for trade in in_view(path, "T")] == [10.5, 10.12345]
+
+
+def test_a_commit_that_is_refused_does_not_stay_open(path, writer):
+    writer.execute("pragma journal_mode = delete")  # as on a network drive, where a reader can hold up a commit
+    writer.execute("pragma busy_timeout = 0")
+    store(writer, tape("T", (1, 10.5, 1.0)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from trades").fetchone()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            store(writer, tape("T", (2, 11.5, 1.0)))
+    assert store(writer, tape("T", (2, 11.5, 1.0))) == [1]
+
+
+# --- views ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", COLUMNS)
+def test_views_have_the_columns_that_were_promised(path, writer, view):
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(f"select * from {view}").description
+    assert [name for name, *_ in found] == COLUMNS[view].split()
+
+
+def test_there_are_no_other_views_and_the_schema_has_its_number(path, writer):
+    assert {name for (name,) in plain(path, "select name from sqlite_master where type = 'view'")} == set(COLUMNS)
+    assert plain(path, "pragma user_version") == [(sqlite.SCHEMA_VERSION,)]
+
+
+def test_the_view_of_trades_gives_plain_numbers(path, writer):
+    store(writer, tape("T", (1, 10.0, 2.0), (2, 1 / 3, 0.1 + 0.2)))
+    kinds = ",".join(f"typeof({name})" for name in ("trade_id", "ts_us", "price", "qty", "buyer_is_maker"))
+    assert plain(path, f"select distinct {kinds} from trades") == [("integer", "integer", "real", "real", "integer")]
+    assert plain(path, "select qty, buyer_is_maker from trades order by trade_id") == [(2.0, 0), (0.1 + 0.2, 1)]
+
+
+def test_a_reader_sees_the_newest_commit_while_a_transaction_is_open(path, writer):
+    store(writer, tape("T", (1, 10.0, 1.0)))
+    with sqlite.transaction(writer):
+        sqlite.insert_trades(writer, sqlite.instrument(writer, "v", "s", "T"), tape("T", (2, 10.125, 1.0)))
+        assert [trade.trade_id for trade in in_view(path, "T")] == [1]
+        assert list(sqlite.read_trades(path, "v", "s", "T")) == in_view(path, "T")
+    assert [trade.price for trade in in_view(path, "T")] == [10.0, 10.125]
+
+
+# --- bars, gaps, alerts ---------------------------------------------------------------------------
+
+
+def test_bars_are_stored_and_replaced(path, writer):
+    ids = np.arange(9)
+    frame = bars(Trades.of("T", ids, START_US + ids * 500_000, 10 + ids % 3 / 10, 1.5 + ids, ids % 2), "1s")
+    with sqlite.transaction(writer):
+        sqlite.put_bars(writer, "v", "T", "1s", frame)
+    amended = frame.iloc[1:3].assign(close=99.0, complete=True, vwap=np.nan)
+    with sqlite.transaction(writer):
+        sqlite.put_bars(writer, "v", "T", "1s", amended)
+        sqlite.put_bars(writer, "w", "T", "1s", frame.iloc[:1])
+        sqlite.put_bars(writer, "v", "T", "5s", frame.iloc[:1])
+    stored = plain(path, "select * from bars where (venue, timeframe) = ('v', '1s') order by ts_us")
+    names = COLUMNS["bars"].split()
+    found = pd.DataFrame(stored, columns=names)
+    expected = pd.concat([frame.iloc[:1], amended, frame.iloc[3:]])
+    assert found.ts_us.tolist() == frame.index.asi8.tolist()
+    for name in names[4:]:
+        np.testing.assert_array_equal(found[name].to_numpy(float), expected[name].to_numpy(float), err_msg=name)
+    assert plain(path, "select count(*) from bars") == [(len(frame) + 2,)]
+    assert plain(path, "select vwap, typeof(trades), typeof(complete) from bars order by ts_us limit 1 offset 3") == [
+        (None, "integer", "integer")
+    ]
+
+
+def test_a_silent_bar_has_no_vwap(path, writer):
+    frame = bars(Trades.of("T", [1, 2], [START_US, START_US + 2_000_000], [10.0, 11.0], [1.0, 1.0], [0, 0]), "1s")
+    with sqlite.transaction(writer):
+        sqlite.put_bars(writer, "v", "T", "1s", frame)
+    assert plain(path, "select close, volume, vwap from bars order by ts_us") == [
+        (10.0, 1.0, 10.0),
+        (10.0, 0.0, None),
+        (11.0, 1.0, 11.0),
+    ]
+
+
+def test_a_gap_is_recorded_and_closed_in_its_place(path, writer):
+    gap = Gap("T", 5, 9, "missed", START_US)
+    later = Gap("T", 5, 6, "offline", START_US + 1)
+    with sqlite.transaction(writer):
+        for row in (gap, later):
+            sqlite.put_gap(writer, "v", "s", asdict(row))
+    opened = [("v", "s", "T", 5, 9, "missed", START_US, None), ("v", "s", "T", 5, 6, "offline", START_US + 1, None)]
+    assert plain(path, "select * from gaps order by found_us") == opened
+    with sqlite.transaction(writer):
+        sqlite.put_gap(writer, "v", "s", asdict(gap) | {"filled_us": START_US + 7})
+    assert plain(path, "select * from gaps order by found_us") == [(*opened[0][:-1], START_US + 7), opened[1]]
+
+
+def event(seq, state="firing", value=2.5):
+    """A row of the history."""
+    made = AlertEvent(
+        seq, f"e{seq}", "r1", "wide", "zscore", state, "warning", "ETHUSDT", "BTCUSDT", "1m", START_US, value, 2.0, "v"
+    )
+    row = asdict(made) | {"text": made.text}
+    del row["seq"]
+    return row
+
+
+def test_alert_events_come_back_newest_first(path, writer):
+    rows = [event(1), event(2, "resolved", 1.0), event(3, "nodata", None), event(3, "nodata", None)]
+    with sqlite.transaction(writer):
+        for row in rows:
+            sqlite.put_event(writer, row)
+    assert sqlite.read_alert_history(path, 10) == rows[::-1]
+    assert sqlite.read_alert_history(path, 2) == rows[:1:-1]
+    assert plain(path, "select event_id, state, value, at_us from alert_history order by number") == [
+        (row["event_id"], row["state"], row["value"], START_US) for row in rows
+    ]
+
+
+def rule(rule_id, threshold=2.0):
+    """The body of a rule."""
+    body = asdict(Rule(rule_id, "zscore", "outside", threshold, "ETHUSDT", "BTCUSDT", "1m", name="z “wide”"))
+    return body | {"channels": list(body["channels"])}
+
+
+def edit(connection, *steps):
+    """Store a rule (its body) or drop it (its id), each in a transaction."""
+    for step in steps:
+        with sqlite.transaction(connection):
+            sqlite.drop_rule(connection, step) if isinstance(step, str) else sqlite.put_rule(connection, step)
+
+
+def test_rules_come_back_whole_and_in_the_order_they_were_made(path, writer):
+    bodies = [rule("b"), rule("a"), rule("c", threshold=1.25)]
+    edit(writer, *bodies)
+    assert sqlite.read_alert_rules(path) == bodies
+
+
+def test_an_edited_rule_keeps_its_place(path, writer):
+    edit(writer, rule("b"), rule("a"), rule("c"), rule("a", threshold=3.0))
+    assert sqlite.read_alert_rules(path) == [rule("b"), rule("a", threshold=3.0), rule("c")]
+
+
+def test_a_dropped_rule_is_gone_and_its_history_stays(path, writer):
+    edit(writer, rule("r1"), rule("r2"))
+    with sqlite.transaction(writer):
+        sqlite.put_event(writer, event(1))
+    edit(writer, "r1", "never-was")
+    assert [body["rule_id"] for body in sqlite.read_alert_rules(path)] == ["r2"]
+    assert [row["rule_id"] for row in sqlite.read_alert_history(path, 10)] == ["r1"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=15))
+@example([("a", True), ("b", True), ("c", True), ("a", False), ("b", False), ("d", True)])
+def test_order_survives_any_sequence_of_edits_and_drops(shared, steps):
+    path, connection, _ = shared
+    edit(connection, *"abcd")
+    model: dict[str, None] = {}
+    for rule_id, keep in steps:
+        edit(connection, rule(rule_id) if keep else rule_id)
+        if keep:
+            model.setdefault(rule_id)
+        else:
+            model.pop(rule_id, None)
+    assert [body["rule_id"] for body in sqlite.read_alert_rules(path)] == list(model)
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_an_opened_file_keeps_what_it_holds(path):
+    for number in (1, 2):
+        with closing(sqlite.open_writer(path)) as connection:
+            assert store(connection, tape("T", (1, 10.5, 1.0), (number, 10.5, 1.0))) == [1]
+    assert [trade.trade_id for trade in in_view(path, "T")] == [1, 2]
+
+
+def test_the_file_is_kept_in_write_ahead_mode_with_commits_that_survive_the_process(writer):
+    assert writer.execute("pragma journal_mode").fetchone() == ("wal",)
+    assert writer.execute("pragma synchronous").fetchone() == (1,)
+
+
+@posix
+def test_what_is_made_belongs_to_its_owner_only(tmp_path):
+    path = tmp_path / "var" / "tape.db"
+    before = os.umask(0)
+    try:
+        with closing(sqlite.open_writer(path)) as connection:
+            store(connection, tape("T", (1, 10.5, 1.0)))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["tape.db", "tape.db-wal", "tape.db-shm"], 0o600)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@posix
+def test_a_folder_that_was_there_keeps_its_permissions(tmp_path):
+    tmp_path.chmod(0o755)
+    sqlite.open_writer(tmp_path / "tape.db").close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_every_missing_folder_above_is_made(tmp_path):
+    path = tmp_path / "a" / "b" / "tape.db"
+    sqlite.open_writer(path).close()
+    assert plain(path, "select count(*) from trades") == [(0,)]
+
+
+def test_a_name_that_an_address_would_misread_is_a_name(tmp_path):
+    path = tmp_path / "tape #1?mode=rw&50%25 ü.db"
+    with closing(sqlite.open_writer(path)) as connection:
+        store(connection, tape("T", (1, 10.5, 1.0)))
+        assert len(sqlite.read_trades(path, "v", "s", "T")) == 1
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("made", [b"", None], ids=["an empty file", "a file without tables"])
+def test_a_file_that_was_left_before_its_tables_were_made_is_used(path, made):
+    if made is None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("pragma journal_mode = wal")
+        assert path.stat().st_size > 0
+    else:
+        path.write_bytes(made)
+    with closing(sqlite.open_writer(path)) as connection:
+        assert store(connection, tape("T", (1, 10.5, 1.0))) == [1]
+
+
+def newer(path, version):
+    """A database of a version to come."""
+    with closing(sqlite.open_writer(path)) as connection:
+        store(connection, tape("T", (1, 10.5, 1.0)))
+        connection.execute("create table invented_later (x)")
+        connection.execute(f"pragma user_version = {version}")
+
+
+@pytest.mark.parametrize("version", [sqlite.SCHEMA_VERSION + 1, 2**31 - 1])
+def test_a_file_of_a_newer_version_is_refused_untouched(tmp_path, path, version):
+    newer(path, version)
+    before = content(tmp_path)
+    with pytest.raises(SchemaTooNew, match=rf"tape\.db has schema {version}.* up to {sqlite.SCHEMA_VERSION}"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == before
+
+
+def test_a_newer_version_that_was_killed_is_refused_with_its_log_untouched(tmp_path):
+    path, left = tmp_path / "tape.db", tmp_path / "left"
+    left.mkdir()
+    sqlite.open_writer(path).close()
+    with closing(sqlite.open_writer(path)) as connection:
+        connection.execute(f"pragma user_version = {sqlite.SCHEMA_VERSION + 1}")
+        for name in ("tape.db", "tape.db-wal"):
+            shutil.copy(tmp_path / name, left / name)
+    before = content(left)
+    with pytest.raises(SchemaTooNew, match=f"schema {sqlite.SCHEMA_VERSION + 1}"):
+        sqlite.open_writer(left / "tape.db")
+    after = content(left)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_file_of_ours_that_was_killed_is_taken_up_with_its_log(tmp_path):
+    left = tmp_path / "left"
+    left.mkdir()
+    with closing(sqlite.open_writer(tmp_path / "tape.db")) as connection:
+        store(connection, tape("T", (1, 10.5, 1.0)))
+        for name in ("tape.db", "tape.db-wal"):
+            shutil.copy(tmp_path / name, left / name)
+    with closing(sqlite.open_writer(left / "tape.db")) as connection:
+        assert store(connection, tape("T", (1, 10.5, 1.0), (2, 10.5, 1.0))) == [1]
+
+
+@pytest.mark.parametrize("text", [b"x\n", b"dear diary\n" * 20, b"time,price\n1,2\n" * 1_000, b"SQLite format 3\0??"])
+def test_a_file_that_is_no_database_is_refused_untouched(tmp_path, path, text):
+    path.write_bytes(text)
+    with pytest.raises(StorageError, match=r"tape\.db cannot be .*not a database"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == {"tape.db": text}
+
+
+def test_a_directory_is_refused_untouched(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(StorageError, match="cannot be"):
+        sqlite.open_writer(tmp_path)
+    assert content(tmp_path) == before
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}-*"))
+
+
+def test_a_path_below_a_file_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"notes\.txt"):
+        sqlite.open_writer(tmp_path / "notes.txt" / "tape.db")
+    assert content(tmp_path) == {"notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize("version", [0, sqlite.SCHEMA_VERSION, 7])
+@pytest.mark.parametrize("tables", [["ticks"], ["instrument", "trade"], list(COLUMNS)], ids=" ".join)
+def test_a_database_of_another_program_is_refused_untouched(tmp_path, path, version, tables):
+    with closing(sqlite3.connect(path)) as connection:
+        for table in tables:
+            connection.execute(f"create table {table} (price real)")
+        connection.execute(f"pragma user_version = {version}")
+        connection.commit()
+    before = content(tmp_path)
+    with pytest.raises(StorageError, match=r"tape\.db .*another program"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == before
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_a_reader_cannot_write(path, writer):
+    store(writer, tape("T", (1, 10.5, 1.0)))
+    with pytest.raises(StorageError, match="readonly"), sqlite.reading(path) as connection:
+        connection.execute("delete from trade")
+    assert len(in_view(path, "T")) == 1
+
+
+def test_a_file_that_is_not_there_is_not_made_by_reading(path):
+    with pytest.raises(StorageError, match=r"tape\.db cannot be read"):
+        sqlite.read_trades(path, "v", "s", "T")
+    assert not path.exists()
+
+
+def test_an_error_of_the_reader_is_its_own(path, writer):
+    with pytest.raises(KeyError), sqlite.reading(path):
+        raise KeyError("mine")
