@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     port: int = Field(8501, ge=0, le=65_535)
     # When set, every API call but health needs `Authorization: Bearer <token>`.
     api_token: SecretStr | None = None
+    # Most trades of one gap that are fetched from the exchange again, the newest; 0 = repair nothing.
+    backfill: int = Field(1_000_000, ge=0, le=100_000_000)
     # Trades kept in memory per symbol (40 to 50 bytes each).
     buffer: int = Field(1_000_000, ge=1_000, le=100_000_000)
     # Demo market: trades per second over all symbols, and the seed of its random numbers.

@@ -24,6 +24,7 @@ from data import sqlite
 from data.feeds.binance import MARKETS
 from data.feeds.feed import Feed
 from data.feeds.replay import ReplayFeed
+from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import SocketFeed
 from data.ingestion import Gap
@@ -41,7 +42,7 @@ EVALUATE_S = 1.0  # seconds between judgements of the alert rules
 BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
 REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
 STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
-STALE_LEAST_S, STALE_MOST_S = 10.0, 300.0  # ... but within these bounds
+STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
 ANALYSES_KEPT = 64
 
 
@@ -85,6 +86,7 @@ class Status:
     rss_bytes: int
     schema_version: int
     sqlite_version: str
+    backfill: dict[str, Any] | None = None  # how the repair of gaps stands, for a live market
 
     def as_dict(self) -> dict[str, Any]:
         """The same as nested dictionaries, for JSON."""
@@ -101,6 +103,7 @@ class Engine:
         self._symbols = settings.symbols
         self._session: Session | None = None
         self._switching = threading.RLock()  # held while the market is changed
+        self._relieved: set[str] = set()  # silent symbols for which a second connection was tried
         self._stop = threading.Event()
         self._evaluator = threading.Thread(target=self._run, name="evaluator", daemon=True)
         self._started_s = monotonic_s()
@@ -148,6 +151,8 @@ class Engine:
             return "the evaluator thread is dead"
         if not session.mirror.alive:
             return "the mirror thread is dead"
+        if session.backfill is not None and not session.backfill.alive:
+            return "the backfill thread is dead"
         return f"storage fails: {session.mirror.error}" if session.mirror.error else None
 
     # --- what pages, API and export read ------------------------------------------------------
@@ -263,6 +268,7 @@ class Engine:
             rss_bytes=self._process.memory_info().rss,
             schema_version=sqlite.SCHEMA_VERSION,
             sqlite_version=sqlite3.sqlite_version,
+            backfill=_backfill_status(session, now_s),
         )
 
     def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
@@ -297,12 +303,14 @@ class Engine:
             return "REPLAY", state.detail, None
         if session.mirror.error:
             return "MEMORY-ONLY", session.mirror.error, None
+        unlisted = session.backfill.state.unlisted if session.backfill is not None else ()
+        wrong = f"{', '.join(unlisted)} is not traded on {session.feed.venue}" if unlisted else ""
         if state.mode == "LIVE":
             stale = sorted(symbol for symbol, row in symbols.items() if row.stale)
             if stale:
-                return "STALE", f"no trade for a while: {', '.join(stale)}", None
-            return "LIVE", state.detail, None
-        return ("BLOCKED" if state.mode == "BLOCKED" else "RECONNECTING"), state.detail, state.retry_at_s
+                return "STALE", wrong or f"no trade for a while: {', '.join(stale)}", None
+            return "LIVE", wrong or state.detail, None
+        return ("BLOCKED" if state.mode == "BLOCKED" else "RECONNECTING"), wrong or state.detail, state.retry_at_s
 
     # --- what users change --------------------------------------------------------------------
 
@@ -322,15 +330,22 @@ class Engine:
         with self._switching:
             if wanted == self._symbols:
                 return
-            session, added = self.session, [symbol for symbol in wanted if symbol not in self._symbols]
+            session = self.session
+            self._check_listed(session, wanted)
             if isinstance(session.feed, SocketFeed):
-                for symbol in added:
-                    session.resume(symbol)
+                session.follow(wanted)
                 session.feed.set_symbols(wanted)
                 self._symbols = wanted
             else:
                 self._symbols = wanted
                 self._open("demo" if session.feed.venue == "demo" else "replay")
+
+    def _check_listed(self, session: Session, symbols: Iterable[str]) -> None:
+        """A name that the exchange does not list would be acknowledged and stay silent for ever."""
+        listing = session.backfill.listing if session.backfill is not None else None
+        unknown = [symbol for symbol in symbols if listing is not None and symbol not in listing.trading]
+        if unknown:
+            raise InputError(f"{', '.join(unknown)} is not traded on {session.feed.venue}", "symbols")
 
     def switch(self, source: str) -> None:
         """Change the source: `auto`, `binance-um`, `binance-spot`, `demo` or `replay`.
@@ -369,7 +384,13 @@ class Engine:
         with self._switching:
             if self._session is not None:
                 self._session.stop()
-            session = Session(feed, self.settings.database, self.settings.buffer)
+            session = Session(
+                feed,
+                self.settings.database,
+                self.settings.buffer,
+                history=self._history(market) if feed.contiguous else None,
+                repair_most=self.settings.backfill,
+            )
             session.start(self._symbols)
             self._session = session
             self.alerts.forget_states()
@@ -389,6 +410,12 @@ class Engine:
             settings.stream,
             first_data_s=settings.live_deadline_s,
         )
+
+    def _history(self, market: str) -> Rest | None:
+        """Where the trades come from that a live market missed."""
+        if market not in MARKETS or not self.settings.backfill:
+            return None
+        return Rest(MARKETS[market], self.settings.rest_base(market), self.settings.stream)
 
     def _recordings(self) -> ReplayFeed:
         """The configured recordings; of the symbols asked for those that they hold, or all of theirs."""
@@ -410,11 +437,23 @@ class Engine:
                     self.session.housekeep()
                 if monotonic_s() - evaluated_s >= EVALUATE_S:
                     evaluated_s = monotonic_s()
+                    self._relieve_mute()
                     self._evaluate()
             except StorageError as exc:
                 LOG.error("storage: %s", exc)
             except Exception:  # a bug must not end capture and alerts; it is logged and the next round goes on
                 LOG.exception("the evaluator failed")
+
+    def _relieve_mute(self) -> None:
+        """A symbol that falls silent while others trade may be missing on this connection: another is tried, once."""
+        session = self.session
+        if not isinstance(session.feed, SocketFeed) or session.feed.state.mode != "LIVE":
+            return
+        rows = self._symbol_status(session, monotonic_s())
+        mute = {symbol for symbol, row in rows.items() if row.stale and row.last_trade_age_s is not None}
+        if mute - self._relieved and len(mute) < len(rows):
+            session.feed.relieve(f"no trade of {', '.join(sorted(mute))} while others trade")
+        self._relieved = mute
 
     def _evaluate(self) -> None:
         """Judge the alert rules on the analyses that pages and API see."""
@@ -508,6 +547,21 @@ class _Store:
 
     def save_event(self, row: Mapping[str, Any]) -> None:
         self._engine.session.mirror.put_alert(row)
+
+
+def _backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:
+    """How the repair of gaps stands; None where there is nothing that could be repaired."""
+    if session.backfill is None:
+        return None
+    state = session.backfill.state
+    retry_in_s = None if state.retry_at_s is None else max(0.0, state.retry_at_s - now_s)
+    return {
+        "missing": state.missing,
+        "repaired": state.repaired,
+        "detail": state.detail,
+        "retry_in_s": retry_in_s,
+        "unlisted": list(state.unlisted),
+    }
 
 
 def _is_stale(session: Session, usual_per_s: float, age_s: float | None, now_s: float) -> bool:

@@ -99,6 +99,7 @@ class Gap(BaseModel):
     cause: str
     found_us: int
     filled_us: int | None
+    note: str  # why it stays open, where it does
 
 
 class NewRule(BaseModel):

@@ -8,31 +8,33 @@ is accepted late. Live rows, a second connection and repairs all come through `o
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
-from utils.clock import monotonic_s, now_us
+from utils.clock import LATEST_US, US_PER_S, monotonic_s, now_us
 
 HOLD_S = 0.25  # tolerance for trades that arrive out of order
 HELD_MOST = 200_000  # rows of one symbol held before a hole is given up at once
 RATE_S = 10.0  # seconds over which trades per second are counted
 USUAL_S = 300.0  # time constant of the usual rate
+RENUMBERED_US = US_PER_S  # a trade so much newer than the newest, and of a lower id, is no repeat
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A run of ids that did not arrive. `filled_us` is None while any of it is missing."""
+    """A run of ids that did not arrive. While `filled_us` is None all of it is missing: what came is split off."""
 
     symbol: str
     first_id: int
     last_id: int
-    cause: str  # "missed" while capturing, "offline" between two runs
+    cause: str  # "missed" on an open connection, "reconnect" between two, "offline" between two runs
     found_us: int
     filled_us: int | None = None
+    note: str = ""  # why it stays open
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,43 @@ class SymbolCounts:
 
 @dataclass(slots=True)
 class _Hole:
-    """A gap and what is still missing of it."""
+    """An open gap, and how far it reached when it was found."""
 
     gap: Gap
-    missing: list[tuple[int, int]]  # first and last id of each run
+    whole_last_id: int
 
-    def fill(self, trade_id: int) -> bool:
-        """Take one id out; False if it is not missing here."""
-        for at, (first, last) in enumerate(self.missing):
-            if first <= trade_id <= last:
-                rest = [(first, trade_id - 1), (trade_id + 1, last)]
-                self.missing[at : at + 1] = [(low, high) for low, high in rest if low <= high]
-                return True
-        return False
+    def filled(self, ids: np.ndarray, at_us: int) -> tuple[list["_Hole"], Gap | None]:
+        """What is left without some of its ids, increasing; and a gap that is filled now, if any."""
+        gap = self.gap
+        edges = np.concatenate(([gap.first_id - 1], ids, [gap.last_id + 1]))
+        left = [(int(edges[i]) + 1, int(edges[i + 1]) - 1) for i in np.flatnonzero(np.diff(edges) > 1)]
+        if not left:
+            return [], replace(gap, last_id=self.whole_last_id, filled_us=at_us, note="")
+        reach = [first - 1 for first, _ in left[1:]] + [self.whole_last_id]  # each piece closes as its share
+        holes = [_Hole(replace(gap, first_id=a, last_id=b), c) for (a, b), c in zip(left, reach, strict=True)]
+        if left[0][0] > gap.first_id:
+            return holes, replace(gap, last_id=left[0][0] - 1, filled_us=at_us, note="")
+        return holes, None
+
+
+def still_missing(known: Iterable[Gap], stored: Trades) -> tuple[list[Gap], list[Gap]]:
+    """What the gaps of earlier runs still miss, and what of them is there by now; holes they do not know are new.
+
+    `stored` are the newest stored trades of their symbol, by id: gaps before them are taken as they are.
+    """
+    ids = stored.trade_id
+    missing, filled, at_us = [], [], now_us()
+    holes = [(int(ids[i]) + 1, int(ids[i + 1]) - 1) for i in np.flatnonzero(np.diff(ids) > 1)]
+    for gap in known:
+        inside = ids[(ids >= gap.first_id) & (ids <= gap.last_id)]
+        left, done = _Hole(gap, gap.last_id).filled(inside, at_us) if inside.size else ([_Hole(gap, gap.last_id)], None)
+        missing += [hole.gap for hole in left]
+        filled += [] if done is None else [done]
+    covered = [(gap.first_id, gap.last_id) for gap in missing]
+    for first, last in holes:
+        if not any(low <= last and first <= high for low, high in covered):
+            missing.append(Gap(stored.symbol, first, last, "offline", at_us))
+    return missing, filled
 
 
 @dataclass(slots=True)
@@ -83,11 +109,13 @@ class _Books:
     dropped: dict[str, int] = field(default_factory=dict)
     next_id: int | None = None
     resumed: bool = False  # the next id comes from an earlier run
+    reconnects: int = 0  # of the feed when the newest trade came
     held: dict[int, tuple[float, Trades]] = field(default_factory=dict)  # id -> arrival, table of one row; by arrival
     holes: list[_Hole] = field(default_factory=list)  # open ones
     filled: list[Gap] = field(default_factory=list)
     last_trade_us: int | None = None
     last_trade_s: float | None = None  # of an accepted trade: repeats do not make a silent symbol young
+    first_arrival_s: float = 0.0
     last_arrival_s: float | None = None
     arrivals: deque[tuple[float, int]] = field(default_factory=deque)  # time, rows
     usual_per_s: float = 0.0
@@ -114,7 +142,9 @@ class Ingestion:
         clock_s: Callable[[], float] = monotonic_s,
     ) -> None:
         self.on_emit: list[Callable[[Trades], None]] = []
+        self.reconnects: Callable[[], int] = lambda: 0  # of the feed so far
         self.unattributed: dict[str, int] = {}
+        self.gaps_version = 0  # moves on with every change of any gap
         self.emit_lock = threading.RLock()  # held while rows are accepted: order, books and listeners agree
         self._buffer, self._mirror = buffer, mirror
         self._contiguous, self._hold_s, self._clock_s = contiguous, hold_s, clock_s
@@ -132,7 +162,6 @@ class Ingestion:
         with self.emit_lock:
             books = self._of(trades.symbol)
             books.received += len(trades)
-            self._note_arrival(books, len(trades), now_s)
             if not self._contiguous:
                 self._accept_newer(books, trades)
             elif books.next_id is not None and self._follows(books, trades):
@@ -150,12 +179,14 @@ class Ingestion:
             books.received += count
             books.rejected[reason] = books.rejected.get(reason, 0) + count
 
-    def resume(self, symbol: str, last_id: int) -> None:
-        """Expect the id after `last_id` next: the newest trade that an earlier run stored."""
+    def resume(self, symbol: str, last_id: int, missing: Iterable[Gap] = ()) -> None:
+        """Expect the id after `last_id` next: the newest trade that an earlier run stored; and what it missed."""
         with self.emit_lock:
             books = self._of(symbol)
             if books.next_id is None:
                 books.next_id, books.resumed = last_id + 1, True
+                books.holes = [_Hole(gap, gap.last_id) for gap in missing]
+                self.gaps_version += 1
 
     def tick(self, now_s: float) -> None:
         """Give up holes that have been open for too long; to be called a few times a second."""
@@ -178,6 +209,20 @@ class Ingestion:
             every = [gap for books in self._books.values() for gap in books.filled]
             every += [hole.gap for books in self._books.values() for hole in books.holes]
         return sorted(every, key=lambda gap: (gap.found_us, gap.symbol, gap.first_id))
+
+    def open_gaps(self) -> list[Gap]:
+        """What is missing now, by symbol and id."""
+        with self.emit_lock:
+            found = [hole.gap for books in self._books.values() for hole in books.holes]
+        return sorted(found, key=lambda gap: (gap.symbol, gap.first_id))
+
+    def explain(self, gap: Gap, note: str) -> None:
+        """Say why an open gap stays open."""
+        with self.emit_lock:
+            for hole in self._of(gap.symbol).holes:
+                if hole.gap == gap:
+                    hole.gap = replace(gap, note=note)
+                    self.gaps_version += 1
 
     # --- inside, with the lock held -----------------------------------------------------------------
 
@@ -243,36 +288,51 @@ class Ingestion:
         first = min(books.held)
         symbol = books.held[first][1].symbol
         assert books.next_id is not None
-        cause = "offline" if books.resumed else "missed"
-        gap = Gap(symbol, books.next_id, first - 1, cause, now_us())
-        books.holes.append(_Hole(gap, [(gap.first_id, gap.last_id)]))
+        gap = Gap(symbol, books.next_id, first - 1, self._cause(books), now_us())
+        books.holes.append(_Hole(gap, gap.last_id))
         books.next_id = first
+        self.gaps_version += 1
         self._drain(books)
 
+    def _cause(self, books: _Books) -> str:
+        if books.resumed:
+            return "offline"
+        return "missed" if books.reconnects == self.reconnects() else "reconnect"
+
     def _accept_late(self, books: _Books, trades: Trades) -> None:
-        """Trades below the next id: the missing ones of open gaps, emitted together, and repeats."""
-        missed = np.array([self._fill(books, trade_id) for trade_id in trades.trade_id.tolist()])
-        books.deduped += int((~missed).sum())
+        """Trades below the next id: the missing ones of open gaps, emitted together, repeats, and a new numbering."""
+        ids, missed = trades.trade_id, np.zeros(len(trades), bool)
+        for hole in list(books.holes):
+            inside = (ids >= hole.gap.first_id) & (ids <= hole.gap.last_id)
+            if inside.any():
+                missed |= inside
+                self._fill(books, hole, ids[inside])
+        # A repeat is as old as it was. What is new and yet counted from lower on was numbered anew by the exchange.
+        newer = trades.ts_us > (books.last_trade_us or LATEST_US) + RENUMBERED_US
+        renumbered = int((newer & ~missed).sum())
+        if renumbered:
+            books.rejected["renumbered"] = books.rejected.get("renumbered", 0) + renumbered
+        books.deduped += int((~missed).sum()) - renumbered
         if missed.any():
             self._emit(books, trades[missed], late=True)
 
-    def _fill(self, books: _Books, trade_id: int) -> bool:
-        """Take an id out of the gap it lies in; False if no open gap misses it."""
-        for hole in books.holes:
-            if hole.fill(trade_id):
-                if not hole.missing:
-                    books.holes.remove(hole)
-                    books.filled.append(replace(hole.gap, filled_us=now_us()))
-                return True
-        return False
+    def _fill(self, books: _Books, hole: _Hole, ids: np.ndarray) -> None:
+        """Take ids, increasing, out of the gap that they lie in."""
+        left, filled = hole.filled(ids, now_us())
+        at = books.holes.index(hole)
+        books.holes[at : at + 1] = left
+        if filled is not None:
+            books.filled.append(filled)
+        self.gaps_version += 1
 
     def _emit(self, books: _Books, trades: Trades, late: bool = False) -> None:
         """Accepted: to memory, to the disk's queue, to the listeners."""
-        books.last_trade_s = self._clock_s()
-        if not late:
+        if not late:  # a repair does not make a silent symbol young
+            books.last_trade_s = self._clock_s()
+            self._note_arrival(books, len(trades), books.last_trade_s)
             books.next_id = int(trades.trade_id[-1]) + 1
             books.last_trade_us = int(trades.ts_us[-1])
-            books.resumed = False
+            books.resumed, books.reconnects = False, self.reconnects()
         self._buffer.append(trades)
         taken = 0 if self._mirror is None else self._mirror.put(trades)
         if taken < len(trades):
@@ -287,7 +347,9 @@ class Ingestion:
         books.deduped += known
 
     def _note_arrival(self, books: _Books, rows: int, now_s: float) -> None:
-        if books.last_arrival_s is not None:
+        if books.last_arrival_s is None:
+            books.first_arrival_s = now_s
+        else:
             weight = math.exp((books.last_arrival_s - now_s) / USUAL_S)
             books.usual_per_s = weight * books.usual_per_s + rows / USUAL_S
         books.last_arrival_s = now_s
@@ -315,7 +377,13 @@ class Ingestion:
             last_trade_us=books.last_trade_us,
             last_trade_monotonic_s=books.last_trade_s,
             trades_per_s=recent / RATE_S,
-            usual_trades_per_s=books.usual_per_s,
+            usual_trades_per_s=_usual_per_s(books),
             gaps_open=len(books.holes),
             gaps_filled=len(books.filled),
         )
+
+
+def _usual_per_s(books: _Books) -> float:
+    """The usual rate, as a mean over what has been seen: a young one is not weighed down by the time before."""
+    seen_s = (books.last_arrival_s or 0.0) - books.first_arrival_s
+    return books.usual_per_s / -math.expm1(-max(seen_s, 1.0) / USUAL_S)

@@ -29,8 +29,19 @@ class CaptureLock:
         self._path = target.with_name(target.name + ".lock")
         self._handle: int | None = None
 
+    def held(self) -> bool:
+        """Whether we have the lock, and its file is still the one that others find."""
+        if self._handle is None:
+            return False
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        ours = os.fstat(self._handle)
+        return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
+
     def acquire(self) -> None:
-        """Take the lock.
+        """Take the lock; one whose file was deleted is taken anew.
 
         Raises
         ------
@@ -39,6 +50,9 @@ class CaptureLock:
         StorageError
             Its file or folder cannot be made.
         """
+        if self.held():
+            return
+        self.release()
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

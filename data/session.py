@@ -9,8 +9,10 @@ import pandas as pd
 
 from analytics.resampling import BarColumns, timeframe_us
 from data import sqlite
+from data.backfill import Backfill
 from data.feeds.feed import Feed
-from data.ingestion import Gap, Ingestion
+from data.feeds.rest import Rest
+from data.ingestion import Gap, Ingestion, still_missing
 from data.resampler import Resampler
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
@@ -26,7 +28,7 @@ class _Bars:
 
     def __init__(self, timeframe: str, since_us: int | None, stored_least_us: int) -> None:
         self.resampler = Resampler(timeframe, since_us=since_us)
-        self.marked: dict[int, tuple[int, int]] = {}  # first id of each open gap -> the times that were marked
+        self.marked: dict[tuple[int, int], tuple[int, int]] = {}  # ids of each open gap -> the times that were marked
         self._width_us = timeframe_us(timeframe)
         # The bar of this time and those before are not written: memory may hold only a part of its trades.
         self._stored_least_us = stored_least_us // self._width_us * self._width_us
@@ -73,17 +75,25 @@ class _Bars:
 class Session:
     """Everything that belongs to one market. Trades of another market are another session."""
 
-    def __init__(self, feed: Feed, database: Path, capacity: int) -> None:
+    def __init__(
+        self, feed: Feed, database: Path, capacity: int, *, history: Rest | None = None, repair_most: int = 1_000_000
+    ) -> None:
         self.feed = feed
         self.database = database
         self.buffer = TickBuffer(capacity)
         self.mirror = Mirror(database, feed.venue, feed.stream)
         self.ingestion = Ingestion(self.buffer, self.mirror, contiguous=feed.contiguous)
+        self.ingestion.reconnects = lambda: feed.state.reconnects
+        self.history = history
+        self.backfill = None
+        if history is not None:
+            self.backfill = Backfill(self.ingestion, history, lambda: self.symbols, most=repair_most)
+        self.symbols: tuple[str, ...] = ()
         self.opened_s = monotonic_s()
         self._bars: dict[tuple[str, str], _Bars] = {}
         self._bars_lock = threading.Lock()
-        self._lost: dict[str, list[tuple[int, int]]] = {}  # times around the trades that earlier runs missed
-        self._gaps_seen: dict[tuple[str, int, int, int | None], None] = {}
+        self._gaps_seen: set[Gap] = set()
+        self._gaps_version = -1
         self.ingestion.on_emit.append(self._emitted)
 
     @property
@@ -99,28 +109,44 @@ class Session:
         StorageError
         """
         self.mirror.start()
-        for symbol in symbols:
-            self.resume(symbol)
+        self.follow(symbols)
         self.feed.start(self.ingestion)
+        if self.history is not None and self.backfill is not None:
+            key = f"{self.feed.venue} closed until"
+            self.history.on_closed = lambda until_us: self.mirror.put_note(key, str(until_us))
+            self.history.stay_away(int(sqlite.read_note(self.database, key) or 0))
+            self.backfill.start()
 
     def stop(self) -> None:
         """Stop the feed, put everything queued on disk, close the file."""
         self.feed.stop()
+        if self.backfill is not None:
+            self.backfill.stop()
         self.housekeep(final=True)
         self.mirror.stop()
 
-    def resume(self, symbol: str) -> None:
-        """Take a symbol up: its bars are stored, and if live, memory begins with the newest stored trades.
+    def follow(self, symbols: Iterable[str]) -> None:
+        """Take these symbols up: their bars are stored, and if live, memory begins with the newest stored trades."""
+        self.symbols = tuple(symbols)
+        for symbol in self.symbols:
+            if self.live and not self.buffer.count(symbol):
+                self._resume(symbol)
+            self.resampler(symbol, ALWAYS_STORED)
 
-        The next expected id follows those. What they miss was lost by an earlier run. A symbol in memory goes on.
-        """
-        if self.live and not self.buffer.count(symbol):
-            stored = sqlite.read_trades(self.database, self.feed.venue, self.feed.stream, symbol, limit=RESUME_TRADES)
-            if len(stored):
-                self.buffer.append(stored)
-                self.ingestion.resume(symbol, int(stored.trade_id[-1]))
-                self._lost[symbol] = _around_holes(stored) if self.feed.contiguous else []
-        self.resampler(symbol, ALWAYS_STORED)
+    def _resume(self, symbol: str) -> None:
+        """Go on where the last run ended: the next expected id follows the stored ones; what they miss is a gap."""
+        stored = sqlite.read_trades(self.database, self.feed.venue, self.feed.stream, symbol, limit=RESUME_TRADES)
+        if not len(stored):
+            return
+        missing: list[Gap] = []
+        if self.feed.contiguous:
+            rows = sqlite.read_gaps(self.database, self.feed.venue, self.feed.stream, symbol)
+            known = [Gap(symbol, r["first_id"], r["last_id"], r["cause"], r["found_us"]) for r in rows]
+            missing, filled = still_missing(known, stored)
+            for gap in filled:
+                self.mirror.put_gap(gap)
+        self.buffer.append(stored)
+        self.ingestion.resume(symbol, int(stored.trade_id[-1]), missing)
 
     def housekeep(self, final: bool = False) -> None:
         """What has to happen now and then: give up held trades, mark bars that miss trades, write closed bars."""
@@ -162,9 +188,7 @@ class Session:
         cut = len(held) >= min(RESUME_TRADES, self.buffer.capacity)  # older trades may be in the file
         bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if cut else 0)
         bars.add(held)
-        for times in self._lost.get(symbol, ()):
-            bars.resampler.mark_incomplete(*times)
-        self._mark(symbol, bars, self.ingestion.gaps())
+        self._mark(symbol, bars, self.ingestion.open_gaps())
         return bars
 
     def _known_us(self, symbol: str) -> float:
@@ -192,43 +216,43 @@ class Session:
         return due is not None
 
     def _mark_gaps(self) -> None:
-        """Pass gaps that opened or closed since the last look on to the bars and to the file."""
-        news = []
-        for gap in self.ingestion.gaps():
-            key = (gap.symbol, gap.first_id, gap.last_id, gap.filled_us)
-            if key not in self._gaps_seen:
-                self._gaps_seen[key] = None
-                news.append(gap)
-                self.mirror.put_gap(gap)
-        for (symbol, _), bars in list(self._bars.items()) if news else ():
-            self._mark(symbol, bars, news)
+        """Pass gaps that opened, shrank or closed since the last look on to the bars and to the file."""
+        version = self.ingestion.gaps_version
+        if version == self._gaps_version:
+            return
+        self._gaps_version = version  # before the look: what changes now is seen the next time
+        gaps = set(self.ingestion.gaps())
+        for gap in sorted(gaps - self._gaps_seen, key=lambda gap: (gap.found_us, gap.first_id)):
+            self.mirror.put_gap(gap)
+        self._gaps_seen = gaps
+        missing = [gap for gap in gaps if gap.filled_us is None]
+        for (symbol, _), bars in list(self._bars.items()):
+            self._mark(symbol, bars, missing)
 
-    def _mark(self, symbol: str, bars: _Bars, gaps: Iterable[Gap]) -> None:
-        """Mark each open gap once, and take the mark of a filled one away."""
-        for gap in gaps:
-            if gap.symbol != symbol:
-                continue
-            if gap.filled_us is None and gap.first_id not in bars.marked:
-                times = bars.marked[gap.first_id] = self._times_around(gap)
-                bars.resampler.mark_incomplete(*times)
-                bars.store_again(times[0])
-            elif gap.filled_us is not None and gap.first_id in bars.marked:
-                times = bars.marked.pop(gap.first_id)
-                bars.resampler.mark_complete(*times)
-                bars.store_again(times[0])
+    def _mark(self, symbol: str, bars: _Bars, missing: Iterable[Gap]) -> None:
+        """Mark the bars that each open gap touches, and take the marks of what is there now away."""
+        gaps = {(gap.first_id, gap.last_id): gap for gap in missing if gap.symbol == symbol}
+        for ids in bars.marked.keys() - gaps.keys():
+            times = bars.marked.pop(ids)
+            bars.resampler.mark_complete(*times)
+            bars.store_again(times[0])
+        for ids in gaps.keys() - bars.marked.keys():
+            found = self._times_around(gaps[ids])
+            if found is not None:
+                bars.marked[ids] = found
+                bars.resampler.mark_incomplete(*found)
+                bars.store_again(found[0])
 
-    def _times_around(self, gap: Gap) -> tuple[int, int]:
-        """Times of the trades just before and just after a gap: its trades happened between them."""
+    def _times_around(self, gap: Gap) -> tuple[int, int] | None:
+        """Times of the trades just before and just after a gap: its trades happened between them.
+
+        None where memory holds neither, so that no bar there can be touched.
+        """
         trades = self.buffer.snapshot(gap.symbol)
         before = int(np.searchsorted(trades.trade_id, gap.first_id)) - 1
         after = int(np.searchsorted(trades.trade_id, gap.last_id, side="right"))
-        first_us = int(trades.ts_us[max(before, 0)]) if len(trades) else gap.found_us
+        if before < 0 and (not len(trades) or int(trades.trade_id[0]) != gap.last_id + 1):
+            return None
+        first_us = int(trades.ts_us[max(before, 0)])
         last_us = int(trades.ts_us[after]) if after < len(trades) else gap.found_us
         return min(first_us, last_us), max(first_us, last_us)  # ids and times may disagree
-
-
-def _around_holes(trades: Trades) -> list[tuple[int, int]]:
-    """Times of the trades on both sides of each hole in the ids, the earlier one first."""
-    rows = np.flatnonzero(np.diff(trades.trade_id) > 1)
-    sides = np.sort(np.stack((trades.ts_us[rows], trades.ts_us[rows + 1])), axis=0)
-    return list(zip(*sides.tolist(), strict=True))

@@ -8,10 +8,12 @@ SQLite 3.7.0 to 3.51.2 can corrupt a write-ahead log when two connections write 
 connection of one process writes and checkpoints; readers are read-only and never checkpoint.
 """
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,19 @@ import numpy as np
 import pandas as pd
 
 from data.trades import Trades
-from utils.errors import SchemaTooNew, StorageError
+from utils.clock import monotonic_s
+from utils.errors import DatabaseDamaged, SchemaTooNew, StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
+LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was reading, is cut back to this
+CHECK_S = 3.0  # longest search for damage when a file is opened; a second covers 300 MB
+SMALL_BYTES = 64 << 20  # a file that was closed cleanly is searched up to this size only
+HEADER = b"SQLite format 3\0"
+OUR_MARK = b"TABLE trade_exact"
 
 SCHEMA = """
 create table instrument (
@@ -48,7 +56,8 @@ create table bar (
 create table gap (
     venue text not null, stream text not null, symbol text not null, first_id integer not null,
     last_id integer not null, cause text not null, found_us integer not null, filled_us integer,
-    primary key (venue, stream, symbol, first_id, found_us)) without rowid;
+    note text not null default '', primary key (venue, stream, symbol, first_id, found_us)) without rowid;
+create table note (key text primary key, value text not null);
 create table alert_rule (rule_id text primary key, body text not null, position integer not null);
 create table alert_event (
     number integer primary key, event_id text not null, rule_id text not null, name text not null,
@@ -75,13 +84,21 @@ create view trades as
 create view bars as
     select venue, symbol, timeframe, ts_us, open, high, low, close, volume, vwap, trades, taker_buy_volume, complete
     from bar;
-create view gaps as select venue, stream, symbol, first_id, last_id, cause, found_us, filled_us from gap;
+create view gaps as select venue, stream, symbol, first_id, last_id, cause, found_us, filled_us, note from gap;
 create view alert_history as
     select event_id, rule_id, name, metric, state, severity, venue, symbol_y, symbol_x, timeframe, at_us, value,
            threshold, text, number
     from alert_event;
 """
 VIEW_NAMES = ("trades", "bars", "gaps", "alert_history")  # present in every version: readers rely on them
+
+# What makes a file of the version before into one of this version. Views are made anew after the last step.
+MIGRATIONS = {
+    2: (
+        "create table note (key text primary key, value text not null)",
+        "alter table gap add column note text not null default ''",
+    ),
+}
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -90,70 +107,212 @@ VIEW_NAMES = ("trades", "bars", "gaps", "alert_history")  # present in every ver
 def open_writer(path: Path) -> sqlite3.Connection:
     """The one writing connection; the file and its folder are made where absent, readable by their owner only.
 
+    An older file is copied to `<name>.v<version>-backup` and brought up to this version.
+
     Raises
     ------
     SchemaTooNew
         The file was written by a newer version; it is left untouched.
+    DatabaseDamaged
+        The file is ours and cannot be read as it is; it is left untouched.
     StorageError
         The file is not a database or one of another program, which is left untouched, or it cannot be opened.
     """
+    connection = None
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-        version = _version(path)
+        version = _look(path)
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(f"{path} has schema {version}, this version knows up to {SCHEMA_VERSION}")
+        if not path.exists():
+            path.touch(mode=0o600)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1_000, check_same_thread=False)
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")
+        connection.execute(f"pragma journal_size_limit = {LOG_LIMIT}")
         if version == 0:
             _create(connection)
+        elif version < SCHEMA_VERSION:
+            _migrate(connection, path, version)
         return connection
     except (OSError, sqlite3.Error) as exc:
-        raise StorageError(f"{path} cannot be used as database: {exc}") from exc
+        if connection is not None:
+            connection.close()
+        raise storage_error(f"{path} cannot be used as database", exc) from exc
 
 
 @contextmanager
 def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
     """A read-only connection for a few short queries; `options` are further ones of SQLite's file addresses.
 
+    It never folds the log into the file: that is for the writer alone.
+
     Raises
     ------
     StorageError
     """
+    if not options and not os.access(path.parent, os.W_OK) and not log_bytes(path):
+        options = "&immutable=1"  # a disk that cannot be written has no room for the index of a log, nor needs one
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro{options}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1_000)) as connection:
             yield connection
     except sqlite3.Error as exc:
-        raise StorageError(f"{path} cannot be read: {exc}") from exc
+        raise storage_error(f"{path} cannot be read", exc) from exc
 
 
-def _version(path: Path) -> int:
-    """Schema version of a file, looked at without touching it; 0 for an empty one."""
-    if path.stat().st_size == 0:
+def _look(path: Path) -> int:
+    """Schema version of a file, looked at without touching it; 0 for one that is empty or not there."""
+    logged = log_bytes(path)
+    if not path.exists() or path.stat().st_size == 0:
+        if logged:
+            raise DatabaseDamaged(f"{path} is empty or gone, and its log is not")
         return 0
-    target = path.resolve()
-    log = target.with_name(target.name + "-wal")
+    with path.open("rb") as file:
+        beginning = file.read(1 << 20)
+    if not beginning.startswith(HEADER):
+        if OUR_MARK in beginning and b"\0" in beginning:  # a dump in SQL is text
+            raise DatabaseDamaged(f"{path} cannot be read: its header is overwritten")
+        raise StorageError(f"{path} cannot be used as database: file is not a database")
     # A plain look at a file in write-ahead mode leaves an empty log beside it.
-    options = "" if log.exists() and log.stat().st_size else "&immutable=1"
-    with reading(path, options) as connection:
+    with reading(path, "" if logged else "&immutable=1") as connection:
         version = int(connection.execute("pragma user_version").fetchone()[0])
         kinds = dict(connection.execute("select name, type from sqlite_master").fetchall())
-    if (kinds or version) and not (version and all(kinds.get(name) == "view" for name in VIEW_NAMES)):
-        raise StorageError(f"{path} is a database of another program: it lacks our schema number or views")
+        if (kinds or version) and not (version and all(kinds.get(name) == "view" for name in VIEW_NAMES)):
+            raise StorageError(f"{path} is a database of another program: it lacks our schema number or views")
+        if version <= SCHEMA_VERSION and (logged or path.stat().st_size <= SMALL_BYTES):
+            _check(connection, path)
     return version
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look for damage for a while: a large file is not read to its end, so that the start does not wait for it."""
+    until_s = monotonic_s() + CHECK_S
+    connection.set_progress_handler(lambda: monotonic_s() > until_s, 100_000)
+    try:
+        (found,) = connection.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    if found != "ok":
+        raise DatabaseDamaged(f"{path} is damaged: {' '.join(found.split())}")
+
+
+def storage_error(what: str, exc: Exception) -> StorageError:
+    """Our error for one of SQLite or the system."""
+    return (DatabaseDamaged if is_damage(exc) else StorageError)(f"{what}: {exc}")
+
+
+def is_damage(exc: BaseException) -> bool:
+    """Whether an error of SQLite says that the file itself is broken."""
+    return _code(exc) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def may_pass(exc: BaseException) -> bool:
+    """Whether an error is one of the disk, which a later attempt may not meet, rather than one of the file."""
+    cause = exc.__cause__ or exc
+    if isinstance(cause, OSError):
+        return cause.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    return _code(cause) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+
+
+def needs_reopening(exc: BaseException) -> bool:
+    """Whether a connection that met this error is better closed: it may never see that the disk is well again."""
+    return _code(exc) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+def _code(exc: BaseException) -> int:
+    """SQLite's own number of an error, without its details; 0 where it has none."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
+
+
+def log_bytes(path: Path) -> int:
+    """Size of the write-ahead log beside a file; 0 where there is none."""
+    target = path.resolve()
+    try:
+        return target.with_name(target.name + "-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def set_aside(path: Path, at: str) -> Path:
+    """Give a file and its log another name, `<name>.corrupt-<at>`, so that a new one can be made; the new name.
+
+    Raises
+    ------
+    StorageError
+    """
+    target = path.resolve()
+    kept = target.with_name(f"{target.name}.corrupt-{at}")
+    try:
+        for ending in ("", "-wal", "-shm"):
+            part = target.with_name(target.name + ending)
+            if part.exists():
+                part.rename(kept.with_name(kept.name + ending))
+    except OSError as exc:
+        raise StorageError(f"{target} is damaged and cannot be moved aside: {exc}") from exc
+    return kept
+
+
+Rescued = dict[str, list[tuple[Any, ...]]]  # table -> rows
+
+
+def rescue(connection: sqlite3.Connection) -> Rescued:
+    """What a new file takes over from one that is given up, as far as it can still be read."""
+    rows: Rescued = {}
+    for table in ("alert_rule", "note"):
+        with suppress(sqlite3.Error):
+            rows[table] = connection.execute(f"select * from {table}").fetchall()
+    return rows
+
+
+def restore(connection: sqlite3.Connection, rescued: Rescued) -> None:
+    """Put what was rescued into a new file."""
+    for table, rows in rescued.items():
+        for row in rows:
+            connection.execute(f"insert or ignore into {table} values ({','.join('?' * len(row))})", row)
 
 
 def _create(connection: sqlite3.Connection) -> None:
     """Make tables and views in an empty file, all or nothing."""
-    statements = [part for part in (SCHEMA + VIEWS).split(";\n") if part.strip()]
     with transaction(connection):
-        for statement in statements:
-            connection.execute(statement)
+        _execute(connection, SCHEMA + VIEWS)
         connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements one by one: `executescript` would commit first."""
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Copy an older file to `<name>.v<version>-backup`, then bring it up to this version, all or nothing."""
+    _back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
+    with transaction(connection):
+        for view in VIEW_NAMES:
+            connection.execute(f"drop view {view}")
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            for statement in MIGRATIONS[step]:
+                connection.execute(statement)
+        _execute(connection, VIEWS)
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+def _back_up(connection: sqlite3.Connection, target: Path) -> None:
+    """A whole copy of the file under its final name, or none: a start that is killed here begins again."""
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    with closing(sqlite3.connect(part)) as copy:
+        connection.backup(copy)
+        copy.execute("pragma journal_mode = delete")  # one file, no log beside it
+    part.replace(target)
 
 
 @contextmanager
@@ -289,8 +448,8 @@ def put_bars(connection: sqlite3.Connection, venue: str, symbol: str, timeframe:
 def put_gap(connection: sqlite3.Connection, venue: str, stream: str, row: Mapping[str, Any]) -> None:
     """Store a gap, or what became of it."""
     keys = ("symbol", "first_id", "last_id", "cause", "found_us", "filled_us")
-    values = (venue, stream, *(row[key] for key in keys))
-    connection.execute("insert or replace into gap values (?,?,?,?,?,?,?,?)", values)
+    values = (venue, stream, *(row[key] for key in keys), row.get("note", ""))
+    connection.execute("insert or replace into gap values (?,?,?,?,?,?,?,?,?)", values)
 
 
 EVENT_COLUMNS = (
@@ -318,6 +477,75 @@ def put_rule(connection: sqlite3.Connection, body: Mapping[str, Any]) -> None:
 def drop_rule(connection: sqlite3.Connection, rule_id: str) -> None:
     """Take an alert rule out of the file; its history stays."""
     connection.execute("delete from alert_rule where rule_id = ?", (rule_id,))
+
+
+def put_note(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Store a value that has to outlive the process; one of the same key is replaced."""
+    connection.execute("insert or replace into note values (?, ?)", (key, value))
+
+
+def drop_note(connection: sqlite3.Connection, key: str) -> None:
+    """Forget a value."""
+    connection.execute("delete from note where key = ?", (key,))
+
+
+def prune(connection: sqlite3.Connection, before_us: int, rows: int) -> int:
+    """Delete up to `rows` trades older than `before_us`, and the gaps before those that stay; how many trades went.
+
+    Within an instrument trades are taken by increasing id, which is their order in time. Bars stay.
+    """
+    older = connection.execute(
+        "select instrument from instrument i where "
+        "(select since_us from trade where instrument = i.instrument order by trade_id limit 1) < ? or "
+        "(select ts_us from trade_exact where instrument = i.instrument order by trade_id limit 1) < ?",
+        (before_us - EPOCH_US, before_us),
+    ).fetchall()
+    gone = 0
+    for (number,) in older:
+        if gone >= rows:
+            break
+        for table, column, before in ("trade", "since_us", before_us - EPOCH_US), ("trade_exact", "ts_us", before_us):
+            gone += connection.execute(
+                f"delete from {table} where instrument = :number and {column} < :before and trade_id <= "
+                f"(select max(trade_id) from (select trade_id, {column} from {table} where instrument = :number "
+                f"order by trade_id limit :rows) where {column} < :before)",
+                {"number": number, "before": before, "rows": max(rows - gone, 0)},
+            ).rowcount
+        _prune_gaps(connection, number, before_us)
+    return gone
+
+
+def _prune_gaps(connection: sqlite3.Connection, number: int, before_us: int) -> None:
+    """Delete the gaps of an instrument before its first trade; those found before a time when it has no trade left."""
+    query = (
+        "select min(first) from (select min(trade_id) first from trade where instrument = ? "
+        "union all select min(trade_id) from trade_exact where instrument = ?)"
+    )
+    (first,) = connection.execute(query, (number, number)).fetchone()
+    older = ("found_us < ?", before_us) if first is None else ("last_id < ?", first)
+    connection.execute(
+        f"delete from gap where {older[0]} and (venue, stream, symbol) = "
+        "(select venue, stream, symbol from instrument where instrument = ?)",
+        (older[1], number),
+    )
+
+
+def oldest_us(connection: sqlite3.Connection) -> int | None:
+    """Time of the oldest trade, as far as ids tell it."""
+    query = (
+        f"select min(us) from (select {EPOCH_US} + (select since_us from trade where instrument = i.instrument "
+        "order by trade_id limit 1) us from instrument i union all select (select ts_us from trade_exact "
+        "where instrument = i.instrument order by trade_id limit 1) from instrument i)"
+    )
+    return connection.execute(query).fetchone()[0]
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something; the rest is free for new rows."""
+    pages, free, size = (
+        connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
 
 
 # --- reading ----------------------------------------------------------------------------------------
@@ -373,3 +601,39 @@ def read_alert_history(path: Path, limit: int) -> list[dict[str, Any]]:
             f"select {columns} from alert_event order by number desc limit ?", (limit,)
         ).fetchall()
     return [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in rows]
+
+
+def read_note(path: Path, key: str) -> str | None:
+    """A value stored by `put_note`, if any.
+
+    Raises
+    ------
+    StorageError
+    """
+    with reading(path) as connection:
+        return get_note(connection, key)
+
+
+def get_note(connection: sqlite3.Connection, key: str) -> str | None:
+    """The same, on a connection that is open."""
+    found = connection.execute("select value from note where key = ?", (key,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+GAP_COLUMNS = ("venue", "stream", "symbol", "first_id", "last_id", "cause", "found_us", "filled_us", "note")
+
+
+def read_gaps(path: Path, venue: str, stream: str, symbol: str) -> list[dict[str, Any]]:
+    """Open gaps of one symbol, the oldest first.
+
+    Raises
+    ------
+    StorageError
+    """
+    with reading(path) as connection:
+        rows = connection.execute(
+            f"select {','.join(GAP_COLUMNS)} from gap where (venue, stream, symbol) = (?, ?, ?) "
+            "and filled_us is null order by found_us, first_id",
+            (venue, stream, symbol),
+        ).fetchall()
+    return [dict(zip(GAP_COLUMNS, row, strict=True)) for row in rows]

@@ -13,16 +13,19 @@ import numpy as np
 import pandas as pd
 
 from data import sqlite
-from data.lock import CaptureLock
+from data.database import NOTE_KEY, Database
+from data.retention import Retention
 from data.trades import Trade, Trades
 from utils import logger
 from utils.clock import monotonic_s
+from utils.errors import StorageError
 
 LOG = logger.get("mirror")
 
 FIRST_ROWS = 1_024  # a quiet symbol among a thousand must not cost what a busy one does
 SLACK = 0.25  # room behind a full generation, as a share of its rows
-RETRY_MOST_S = 10.0  # longest pause between attempts to write to a disk that fails
+RETRY_MOST_S = 5.0  # longest pause between attempts to write to a disk that fails
+SLOW_S = 3.0  # a batch that takes longer is told
 TYPES = (np.int64, np.int64, np.float64, np.float64, np.uint8)
 
 
@@ -131,6 +134,8 @@ Committed = Callable[[str, int, int], None]  # symbol, rows new in the file, row
 class Mirror:
     """The writer thread: batches to SQLite, in one transaction each; a row leaves the queue after its commit only.
 
+    A disk that is full, slow, locked or read-only is tried again until it works; rows wait meanwhile.
+
     Parameters
     ----------
     flush_s, flush_rows : a batch is written after this time, or when it is so large, whichever comes first
@@ -148,8 +153,8 @@ class Mirror:
         max_queued: int = 1_000_000,
     ) -> None:
         self.path, self.venue, self.stream = path, venue, stream
-        self.error: str | None = None  # why the newest attempt to write failed
         self.on_commit: Committed = lambda symbol, new, known: None
+        self.retention = Retention()
         self._flush_s, self._flush_rows, self._max_queued = flush_s, flush_rows, max_queued
         self._waiting: deque[Trades] = deque()
         self.counting: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()  # held while rows settle
@@ -159,24 +164,28 @@ class Mirror:
         self._lock = threading.Lock()
         self._due = threading.Event()
         self._stop = threading.Event()
-        self._capture = CaptureLock(path)
+        self._database = Database(path)
+        self._connection: sqlite3.Connection | None = None  # of the newest batch
+        self._failure: str | None = None  # why the newest attempt to write failed
+        self._writing_since_s: float | None = None
         self._instruments: dict[str, sqlite.Instrument] = {}
         self._commits_s: deque[float] = deque(maxlen=1_000)
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def start(self) -> None:
-        """Take the file and begin to write.
+        """Take the file and begin to write; a disk that is full, locked or read-only is tried again later.
 
         Raises
         ------
         StorageError, DatabaseBusy, SchemaTooNew
         """
-        self._capture.acquire()
         try:
-            self._connection = sqlite.open_writer(self.path)
-        except BaseException:
-            self._capture.release()
-            raise
+            self._database.connection()
+        except StorageError as exc:
+            if not sqlite.may_pass(exc):
+                self._database.close()
+                raise
+            self._failed(exc, self._flush_s)
         self._thread.start()
 
     def stop(self, timeout_s: float = 4.0) -> None:
@@ -189,6 +198,23 @@ class Mirror:
             left = self._rows + len(self._writes)
             if left:
                 LOG.error("%d rows could not be written within %g s: %s", left, timeout_s, self.error)
+
+    @property
+    def error(self) -> str | None:
+        """Why rows only wait in memory, if so: the newest attempt to write failed, or does not come to its end."""
+        since_s = self._writing_since_s
+        taken_s = 0.0 if since_s is None else monotonic_s() - since_s
+        return f"the disk is slow: a write has taken {taken_s:.0f} s so far" if taken_s > SLOW_S else self._failure
+
+    @property
+    def storage_note(self) -> str | None:
+        """What happened to the file, until it is dismissed."""
+        return self._database.note
+
+    def dismiss_note(self) -> None:
+        """What happened to the file has been read."""
+        self._database.dismiss()
+        self.drop_note(NOTE_KEY)
 
     @property
     def alive(self) -> bool:
@@ -237,6 +263,14 @@ class Mirror:
         """Queue the end of an alert rule."""
         self._write(lambda connection: sqlite.drop_rule(connection, rule_id))
 
+    def put_note(self, key: str, value: str) -> None:
+        """Queue a value that has to outlive the process."""
+        self._write(lambda connection: sqlite.put_note(connection, key, value))
+
+    def drop_note(self, key: str) -> None:
+        """Queue the end of such a value."""
+        self._write(lambda connection: sqlite.drop_note(connection, key))
+
     def _write(self, write: Write) -> None:
         self._writes.append(write)
 
@@ -249,22 +283,41 @@ class Mirror:
             self._due.clear()
             last = self._stop.is_set()
             try:
+                self._database.connection()
                 while self._flush() and (last or self._rows >= self._flush_rows):
                     pass
-                self.error, pause_s = None, self._flush_s
-            except sqlite3.Error as exc:
+                self._failure, pause_s = None, self._flush_s
+                if not last:
+                    self._tidy()
+            except (sqlite3.Error, StorageError) as exc:
                 pause_s = self._failed(exc, pause_s)
             except Exception as exc:  # a bug must not end the thread: rows stay queued, and the error is shown
                 LOG.exception("the mirror failed")
                 pause_s = self._failed(exc, pause_s)
-            if last and (self.error is None or monotonic_s() >= self._give_up_s):
-                self._close()
+            if last and (self._failure is None or monotonic_s() >= self._give_up_s):
+                self._database.close()
                 return
 
+    def _tidy(self) -> None:
+        """Keep the log and the file small; what fails here is tried again later and stops no capture."""
+        try:
+            self._database.fold()
+            self.retention.work(self._database.connection())
+        except sqlite3.Error as exc:
+            if sqlite.is_damage(exc):
+                raise
+            LOG.warning("%s cannot be made smaller: %s", self.path.name, exc)
+
     def _failed(self, exc: Exception, pause_s: float) -> float:
-        if self.error != str(exc):
+        """Note an error and have the file seen to; the pause before the next attempt."""
+        if isinstance(exc, sqlite3.Error):
+            try:
+                self._database.failed(exc)
+            except StorageError as worse:
+                exc = worse
+        if self._failure != str(exc):
             LOG.error("%s cannot be written: %s", self.path.name, exc)
-        self.error = str(exc)
+        self._failure = str(exc)
         return self._flush_s if self._stop.is_set() else min(2 * pause_s, RETRY_MOST_S)
 
     def _flush(self) -> bool:
@@ -274,17 +327,26 @@ class Mirror:
         writes = [self._writes[i] for i in range(len(self._writes))]
         if not batch and not writes:
             return False
-        began_s = monotonic_s()
+        began_s = self._writing_since_s = monotonic_s()
         new: dict[str, int] = {}
         try:
-            with sqlite.transaction(self._connection):
+            connection = self._database.connection()
+            if connection is not self._connection:
+                self._connection = connection
+                self._instruments.clear()
+            with sqlite.transaction(connection):
                 for trades in _by_symbol(batch):
-                    new[trades.symbol] = sqlite.insert_trades(self._connection, self._owner(trades.symbol), trades)
+                    owner = self._owner(connection, trades.symbol)
+                    new[trades.symbol] = sqlite.insert_trades(connection, owner, trades)
                 for write in writes:
-                    write(self._connection)
+                    write(connection)
         except BaseException:
             self._instruments.clear()  # their scales may have been rolled back
             raise
+        finally:
+            self._writing_since_s = None
+        if not self._database.is_ours():
+            return True  # the file was deleted meanwhile: the rows are still queued, and go to the next one
         self._commits_s.append(monotonic_s() - began_s)
         self._settle(batch, new, len(writes))
         return True
@@ -313,18 +375,12 @@ class Mirror:
             for symbol, count in rows.items():
                 self.on_commit(symbol, new[symbol], count - new[symbol])
 
-    def _owner(self, symbol: str) -> sqlite.Instrument:
+    def _owner(self, connection: sqlite3.Connection, symbol: str) -> sqlite.Instrument:
         owner = self._instruments.get(symbol)
         if owner is None:
-            owner = sqlite.instrument(self._connection, self.venue, self.stream, symbol)
+            owner = sqlite.instrument(connection, self.venue, self.stream, symbol)
             self._instruments[symbol] = owner
         return owner
-
-    def _close(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # what is committed is in the log and will be found there
-            self._connection.execute("pragma wal_checkpoint(truncate)")
-        self._connection.close()
-        self._capture.release()
 
 
 def _by_symbol(batch: list[Trades]) -> list[Trades]:

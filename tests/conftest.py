@@ -1,5 +1,7 @@
 """What every test starts from: no setting of the developer's own reaches it, and no engine of another test."""
 
+import socket
+
 import pytest
 
 import config
@@ -19,3 +21,10 @@ def no_engine_left():
     """The engine that a test installs is gone after it."""
     yield
     engine.install(None)
+
+
+@pytest.fixture
+def unused_port():
+    """A port of this machine at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]

@@ -8,9 +8,12 @@
     ├── FrameError                 a frame of the exchange that cannot be read
     ├── FeedError                  a feed cannot deliver
     │   ├── FeedBlocked            the exchange refuses this place (451) or this client (403)
+    │   ├── FeedPaused             the exchange asks for a pause (429) or has banned this address for a while (418)
+    │   ├── HistoryTooOld          trades older than the exchange serves
     │   └── RecordingError         a recording cannot be replayed
     ├── StorageError               the database cannot be used as it is
     │   ├── DatabaseBusy           another process captures into the file
+    │   ├── DatabaseDamaged        the file is ours and broken
     │   └── SchemaTooNew           the file was written by a newer version
     └── AnalysisError              a number that the data does not support
         ├── TooFewObservations     fewer observations than the method needs
@@ -65,6 +68,18 @@ class FeedBlocked(FeedError):
         self.status = status
 
 
+class FeedPaused(FeedError):
+    """No request may leave for `wait_s` seconds: too many were made (429), or this address is banned (418)."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class HistoryTooOld(FeedError):
+    """Trades older than the exchange serves."""
+
+
 class RecordingError(FeedError):
     """A recording cannot be replayed."""
 
@@ -75,6 +90,10 @@ class StorageError(PairscopeError):
 
 class DatabaseBusy(StorageError):
     """Another process captures into the file."""
+
+
+class DatabaseDamaged(StorageError):
+    """The file is ours and broken: it is to be kept, and not to be used."""
 
 
 class SchemaTooNew(StorageError):

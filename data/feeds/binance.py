@@ -38,6 +38,9 @@ class Market:
     routes: Mapping[str, str]  # stream -> path before /stream and /ws; the wrong one acknowledges and stays silent
     contiguous: frozenset[str]  # streams whose ids follow each other without holes
     rest_path: str  # path before /aggTrades, /exchangeInfo, ...
+    pages: Mapping[str, tuple[str, int]]  # stream -> REST path of its past trades by id, and weight of a page
+    minute_weight: int  # request weight a UTC clock minute, until exchangeInfo tells today's
+    history: str  # how far back pages of trades reach, for people
 
     def route(self, stream: str) -> str:
         """Path prefix of a stream.
@@ -53,8 +56,24 @@ class Market:
 
 
 # Raw futures ids have legitimate holes: insurance fund, ADL and ids burned by self-trade prevention.
-USDM = Market("binance-um", {"aggTrade": "/market", "trade": "/public"}, frozenset({"aggTrade"}), "/fapi/v1")
-SPOT = Market("binance-spot", {"aggTrade": "", "trade": ""}, frozenset({"aggTrade", "trade"}), "/api/v3")
+USDM = Market(
+    venue="binance-um",
+    routes={"aggTrade": "/market", "trade": "/public"},
+    contiguous=frozenset({"aggTrade"}),
+    rest_path="/fapi/v1",
+    pages={"aggTrade": ("/aggTrades", 20)},
+    minute_weight=2400,
+    history="48 h",
+)
+SPOT = Market(
+    venue="binance-spot",
+    routes={"aggTrade": "", "trade": ""},
+    contiguous=frozenset({"aggTrade", "trade"}),
+    rest_path="/api/v3",
+    pages={"aggTrade": ("/aggTrades", 4), "trade": ("/historicalTrades", 25)},
+    minute_weight=6000,
+    history="whole history",
+)
 MARKETS = {market.venue: market for market in (USDM, SPOT)}
 
 
@@ -143,6 +162,45 @@ class _RawTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     kind: Literal["MARKET"] = msgspec.field(name="X", default="MARKET")  # not INSURANCE_FUND, ADL, NA
 
 
+class _AggRow(msgspec.Struct, gc=False):
+    """One row of REST aggTrades."""
+
+    trade_id: _Id = msgspec.field(name="a")
+    price: str = msgspec.field(name="p")
+    qty: str = msgspec.field(name="q")
+    time: _Ms = msgspec.field(name="T")
+    maker: bool = msgspec.field(name="m")
+
+
+class _RawRow(msgspec.Struct, gc=False):
+    """One row of REST historicalTrades."""
+
+    trade_id: _Id = msgspec.field(name="id")
+    price: str
+    qty: str
+    time: _Ms
+    maker: bool = msgspec.field(name="isBuyerMaker")
+
+
+class _Limit(msgspec.Struct):
+    """One of exchangeInfo's rateLimits."""
+
+    kind: str = msgspec.field(name="rateLimitType")
+    interval: str = ""
+    count: int = msgspec.field(name="intervalNum", default=1)
+    limit: int = 0
+
+
+class _Instrument(msgspec.Struct):
+    symbol: str
+    status: str = "TRADING"
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Instrument]
+    limits: list[_Limit] = msgspec.field(name="rateLimits", default_factory=list)
+
+
 _Event = _AggTrade | _RawTrade
 # What a decoder raises on bytes that are no JSON, not of the type, not UTF-8, or nested without end.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -153,6 +211,11 @@ _COMBINED: dict[str | None, Callable[[bytes], Any]] = {
     for stream, kind in _TYPES.items()
 }
 _WRAPPED = b'{"stream"'
+_PAGES: dict[str, Callable[[bytes], Any]] = {
+    "aggTrade": msgspec.json.Decoder(list[_AggRow]).decode,
+    "trade": msgspec.json.Decoder(list[_RawRow]).decode,
+}
+_EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo).decode
 _BY_SYMBOL = attrgetter("symbol")
 _NUMBERS = msgspec.json.Decoder(list[float]).decode
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
@@ -217,6 +280,49 @@ def parse_trade(frame: str | bytes) -> Trade | None:
     return next(iter(batch.trades[0])) if batch.trades else None
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What exchangeInfo tells."""
+
+    trading: frozenset[str]  # symbols that can be traded now
+    minute_weight: int | None  # request weight allowed a minute
+
+
+def parse_page(body: bytes, symbol: str, stream: str) -> tuple[Trades, int]:
+    """Past trades of one stream, by id, as REST answers; and the number of rows that are no trades.
+
+    Raises
+    ------
+    FrameError
+        Not such an answer.
+    """
+    try:
+        rows = _PAGES[stream](body)
+    except _UNREADABLE as exc:
+        raise FrameError(f"unreadable page of trades: {exc}") from None
+    good = [row for row in rows if _is_positive(row.price) and _is_positive(row.qty)]
+    if not good:
+        return Trades.empty(symbol), len(rows)
+    return Trades(symbol, *_columns(good, True)).sorted_by_id(), len(rows) - len(good)
+
+
+def parse_exchange_info(body: bytes) -> Listing:
+    """Symbols and limits of exchangeInfo.
+
+    Raises
+    ------
+    FrameError
+    """
+    try:
+        info = _EXCHANGE_INFO(body)
+    except _UNREADABLE as exc:
+        raise FrameError(f"unreadable exchangeInfo: {exc}") from None
+    minute = ("REQUEST_WEIGHT", "MINUTE", 1)
+    weights = [limit.limit for limit in info.limits if (limit.kind, limit.interval, limit.count) == minute]
+    trading = frozenset(instrument.symbol for instrument in info.symbols if instrument.status == "TRADING")
+    return Listing(trading, min(weights, default=None))
+
+
 def _decode_each(frames: list[bytes], stream: str | None, batch: Decoded, events: list[_Event]) -> bool:
     """The same one by one, since not all are plain trades; whether all times are milliseconds."""
     combined, raw = _COMBINED[stream], _RAW[stream]
@@ -258,7 +364,7 @@ def _grouped(events: list[_Event], plain: bool) -> Iterator[Trades]:
         start = stop
 
 
-def _columns(events: Sequence[_Event], plain: bool) -> tuple[np.ndarray, ...]:
+def _columns(events: Sequence[_Event] | Sequence[_AggRow] | Sequence[_RawRow], plain: bool) -> tuple[np.ndarray, ...]:
     numbers = _numbers([event.price for event in events] + [event.qty for event in events])
     times = [event.time for event in events]
     return (

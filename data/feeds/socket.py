@@ -5,12 +5,15 @@
 
 An open connection and an acknowledged subscription prove nothing: a wrong route or name gets both and then silence.
 Only a trade makes the feed LIVE, and its absence ends the connection.
+
+A connection whose end is near (announced, or after a day) or that falls behind is relieved: a second one is opened
+beside it, both deliver for a moment, repeats are dropped by id further on, then the old one is closed. Nothing is lost.
 """
 
 import random
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import websocket
 
@@ -25,12 +28,16 @@ from data.feeds.binance import (
 )
 from data.feeds.connection import Connection, Ending, ending_of
 from data.feeds.feed import FeedState, Sink
-from utils.clock import monotonic_s, now_us
+from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.errors import FeedError, InputError
 from utils.logger import get
 
 URL_LIMIT = 4_096  # bytes of address up to which streams are named in it; longer ones are refused on the way
 LIVED_S = 5.0  # a connection that delivered for so long ends the growth of the backoff
+RENEW_S = 23.5 * 3_600.0  # age at which a connection is relieved: the exchange cuts it after 24 h
+LAG_S, LAG_HOLD_S = 5.0, 3.0  # relieved when event times fall behind by so much more than at best, for so long
+OVERLAP_S = 1.0  # both connections deliver for so long
+RELIEF_PAUSE_S = 60.0  # between two reliefs of one feed
 JOIN_S = 2.0  # a name look-up cannot be broken off: its thread is then left to end alone, delivering nothing
 
 log = get("feed")
@@ -59,6 +66,27 @@ class _Session:
     complaint: str = ""  # newest error the exchange sent
     shutdown: bool = False
     request_id: int = 1
+    least_lag_us: int | None = None  # of the event times; clocks differ, so only what comes on top counts
+    behind_since_s: float | None = None
+
+    def note_lag(self, lag_us: int, now_s: float) -> None:
+        """Remember whether the connection has fallen behind."""
+        self.least_lag_us = lag_us if self.least_lag_us is None else min(self.least_lag_us, lag_us)
+        if lag_us - self.least_lag_us < LAG_S * US_PER_S:
+            self.behind_since_s = None
+        elif self.behind_since_s is None:
+            self.behind_since_s = now_s
+
+
+@dataclass(slots=True)
+class _Relief:
+    """A second connection that is to follow the first."""
+
+    session: _Session
+    url: str
+    thread: threading.Thread | None = None
+    handed_over: threading.Event = field(default_factory=threading.Event)  # the feed's thread reads from now on
+    ending: Ending | None = None  # why it is of no use
 
 
 class SocketFeed:
@@ -71,6 +99,7 @@ class SocketFeed:
     stale_s : the same between trades. All symbols together count: watch single ones by their age.
     backoff_s, backoff_cap_s : see `jitter_s`.
     dial_s : longest wait for connecting and for the handshake, each.
+    renew_s : age at which a connection is relieved by a new one.
     """
 
     def __init__(
@@ -83,8 +112,9 @@ class SocketFeed:
         first_data_s: float = 8.0,
         stale_s: float = 30.0,
         backoff_s: float = 1.0,
-        backoff_cap_s: float = 60.0,
+        backoff_cap_s: float = 15.0,
         dial_s: float = 8.0,
+        renew_s: float = RENEW_S,
         rng: random.Random | None = None,
     ) -> None:
         market.route(stream)
@@ -98,6 +128,11 @@ class SocketFeed:
         self._failures = 0
         self._opened = 0
         self._link: Connection | None = None
+        self._relief: _Relief | None = None
+        self._relieve_why = ""  # asked for from outside
+        self._relief_not_before_s = 0.0
+        self._renew_s = renew_s
+        self.reliefs = 0  # connections that took over from another
         self._state = FeedState("CONNECTING")
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -132,9 +167,10 @@ class SocketFeed:
         """Hang up and join; nothing is delivered afterwards."""
         self._stop.set()
         self._wake.set()
-        link = self._link
-        if link is not None:
-            link.abort()
+        relief = self._relief
+        for link in (self._link, relief.session.link if relief else None):
+            if link is not None:
+                link.abort()
         if self._thread is not None:
             self._thread.join(JOIN_S)
         self._show("ENDED", "stopped")
@@ -153,6 +189,10 @@ class SocketFeed:
         """End the wait for the next attempt, unless the exchange itself asked for it (429, 418)."""
         self._wake.set()
 
+    def relieve(self, why: str) -> None:
+        """Open a second connection to take over from the open one, which seems to miss something; not too often."""
+        self._relieve_why = why
+
     # --- the thread ---------------------------------------------------------------------------
 
     def _run(self, sink: Sink) -> None:
@@ -162,23 +202,35 @@ class SocketFeed:
                 self._pause(ending)
 
     def _attempt(self, sink: Sink) -> Ending:
-        """One connection from dialling to its end."""
+        """One connection from dialling to its end, and those that relieve it."""
         url, named = self._address()
         session = _Session(Connection(), named, frozenset(named))
+        ending = self._used(session, url, sink, dial=True)
+        while not self._stop.is_set() and (relief := self._taken_over()) is not None:
+            session = relief.session
+            ending = self._used(session, relief.url, sink, dial=False)
+        self._drop_relief()
+        return self._judged(session, ending)
+
+    def _used(self, session: _Session, url: str, sink: Sink, dial: bool) -> Ending:
+        """Read a connection to its end."""
         self._link = session.link
         try:
-            self._open(session, url)
+            if dial:
+                self._open(session, url)
+                self._opened += 1
+                if self._opened == 1:
+                    self._show("CONNECTING", "connected, waiting for the first trade")
             self._talk(session, sink)
-            ending = Ending("stopped")
+            return Ending("stopped")
         except (FeedError, OSError, websocket.WebSocketException) as exc:
-            ending = ending_of(exc, url)
+            return ending_of(exc, url)
         except Exception:  # noqa: BLE001 - a bug must not end the feed: it is logged, counted and shown
             self._count_bug()
-            ending = Ending("an error of our own; its traceback is in the log")
+            return Ending("an error of our own; its traceback is in the log")
         finally:
             session.link.close()
             self._link = None
-        return self._judged(session, ending)
 
     def _address(self) -> tuple[str, tuple[str, ...]]:
         """Where to connect, and the symbols that the address already names."""
@@ -191,9 +243,6 @@ class SocketFeed:
             raise FeedError("stopped")
         session.link.dial(url, self._dial_s)
         session.opened_s = monotonic_s()
-        self._opened += 1
-        if self._opened == 1:
-            self._show("CONNECTING", "connected, waiting for the first trade")
         log.info("connected to %s for %d symbols", url.partition("?")[0], len(self._symbols))
 
     def _talk(self, session: _Session, sink: Sink) -> None:
@@ -204,6 +253,90 @@ class SocketFeed:
             if messages:
                 self._deliver(session, messages, sink)
             self._check(session, monotonic_s())
+            if self._is_relieved(session, sink):
+                return
+
+    # --- relief -------------------------------------------------------------------------------
+
+    def _is_relieved(self, session: _Session, sink: Sink) -> bool:
+        """Open a second connection where one is wanted; whether it has delivered long enough to go on alone."""
+        now_s = monotonic_s()
+        relief = self._relief
+        if relief is None:
+            why = self._wants_relief(session, now_s)
+            if why and now_s >= self._relief_not_before_s:
+                self._relief_not_before_s = now_s + RELIEF_PAUSE_S
+                self._start_relief(why, sink)
+            return False
+        if relief.ending is not None:
+            log.warning("no second connection: %s", relief.ending.detail)
+            self._drop_relief()
+            return False
+        first_s = relief.session.last_trade_s
+        return first_s is not None and now_s - relief.session.opened_s >= OVERLAP_S
+
+    def _wants_relief(self, session: _Session, now_s: float) -> str:
+        """Why this connection should be followed by another; empty while it is good."""
+        if session.shutdown:
+            return "the exchange announced that it closes this connection"
+        if now_s - session.opened_s > self._renew_s:
+            return f"it is {(now_s - session.opened_s) / 3_600:.1f} h old"
+        if session.behind_since_s is not None and now_s - session.behind_since_s > LAG_HOLD_S:
+            return f"it has fallen behind by more than {LAG_S:g} s"
+        why, self._relieve_why = self._relieve_why, ""
+        return why
+
+    def _start_relief(self, why: str, sink: Sink) -> None:
+        url, named = self._address()
+        relief = _Relief(_Session(Connection(), named, frozenset(named)), url)
+        relief.thread = threading.Thread(target=self._warm_up, args=(relief, sink), name="feed-relief", daemon=True)
+        log.info("a second connection follows the first: %s", why)
+        self._relief = relief
+        relief.thread.start()
+
+    def _warm_up(self, relief: _Relief, sink: Sink) -> None:
+        """Dial the second connection and deliver from it until the feed's own thread takes it over."""
+        session = relief.session
+        try:
+            self._open(session, relief.url)
+            while not self._stop.is_set() and not relief.handed_over.is_set():
+                self._follow_symbols(session)
+                session.link.pump(monotonic_s())
+                messages = session.link.receive()
+                if messages:
+                    self._deliver(session, messages, sink)
+                self._check(session, monotonic_s())
+        except (FeedError, OSError, websocket.WebSocketException) as exc:
+            relief.ending = ending_of(exc, relief.url)
+        except Exception:  # noqa: BLE001 - as in `_used`
+            self._count_bug()
+            relief.ending = Ending("an error of our own; its traceback is in the log")
+
+    def _taken_over(self) -> _Relief | None:
+        """The second connection, if there is a good one; it is the first one from now on."""
+        relief, self._relief = self._relief, None
+        if relief is None:
+            return None
+        relief.handed_over.set()
+        assert relief.thread is not None
+        relief.thread.join(self._dial_s + JOIN_S)
+        if relief.ending is not None or relief.thread.is_alive():
+            relief.session.link.abort()
+            relief.session.link.close()
+            return None
+        self.reliefs += 1
+        return relief
+
+    def _drop_relief(self) -> None:
+        relief, self._relief = self._relief, None
+        if relief is not None:
+            relief.handed_over.set()
+            relief.session.link.abort()
+            if relief.thread is not None:
+                relief.thread.join(JOIN_S)
+            relief.session.link.close()
+
+    # --- one connection -----------------------------------------------------------------------
 
     def _follow_symbols(self, session: _Session) -> None:
         """Ask for what was added and against what was taken away."""
@@ -242,13 +375,13 @@ class SocketFeed:
             sink.offer(trades)
         if fresh:
             session.last_trade_s = monotonic_s()
+            if batch.event_us is not None:
+                session.note_lag(now_us() - batch.event_us, session.last_trade_s)
             if self._state.mode != "LIVE":
                 self._show("LIVE")
 
     def _check(self, session: _Session, now_s: float) -> None:
-        """End a connection that announced its end or went silent."""
-        if session.shutdown:
-            raise FeedError("the exchange announced that it closes this connection")
+        """End a connection that went silent."""
         if session.last_trade_s is None:
             if now_s - session.opened_s > self._first_data_s:
                 raise FeedError(self._no_data(session))

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from data import ingestion
 from data.feeds.binance import decode
-from data.ingestion import HOLD_S, RATE_S, Ingestion
+from data.ingestion import HOLD_S, RATE_S, Gap, Ingestion, still_missing
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
 from tests.waiting import until
@@ -219,7 +220,7 @@ def test_a_late_trade_closes_its_gap():
     line.offer(4)
     line.wait(PATIENCE_S)
     line.offer(3)
-    assert line.gaps() == [(2, 3, True)]  # filled only when nothing of it is missing
+    assert line.gaps() == [(2, 2, True)]  # what is missing, to the id
     line.offer(3)
     line.offer(2)
     assert line.gaps() == [(2, 3, False)]
@@ -325,15 +326,53 @@ def test_trades_that_a_full_queue_refuses_are_counted():
     assert line.buffer.count("T") == 7
 
 
+def test_what_an_earlier_run_stored_is_a_repeat_at_its_commit():
+    line = Line(disk=Disk(known=[("T", 2), ("T", 3), ("U", 1)]))
+    line.offer(1, 2, 3, 4)
+    assert (line.counts().queued, line.counts().deduped) == (4, 0)
+    line.disk.commit()
+    counts = line.counts()
+    assert (counts.received, counts.stored, counts.deduped, counts.queued) == (4, 2, 2, 0)
+
+
 def test_rates_count_what_arrives_within_ten_seconds():
     line = Line()
     line.offer(*range(50))
     assert line.counts().trades_per_s == 50 / RATE_S
     line.wait(RATE_S / 2)
-    line.offer(*range(45, 55))  # repeats arrive as well
-    assert line.counts().trades_per_s == 60 / RATE_S
+    line.offer(*range(45, 55))  # repeats are no trades of the market
+    assert line.counts().trades_per_s == 55 / RATE_S
     line.wait(RATE_S * 0.6)
-    assert line.counts().trades_per_s == 10 / RATE_S
+    assert line.counts().trades_per_s == 5 / RATE_S
+
+
+def test_the_usual_rate_of_a_young_symbol_is_that_of_its_short_life():
+    line = Line()
+    for i in range(200):
+        line.offer(i)
+        line.wait(0.1)
+    assert line.counts().usual_trades_per_s == pytest.approx(10, rel=0.05)
+
+
+def test_a_new_numbering_is_refused_loudly_not_taken_for_repeats():
+    line = Line()
+    line.offer(*range(1_000, 1_010))
+    late = replace(tape([5, 6]), ts_us=np.array([START_US + 3_600 * 1_000_000] * 2))
+    line.sink.offer(late)
+    counts = line.counts()
+    assert (counts.rejected, counts.deduped) == ({"renumbered": 2}, 0)
+
+
+def test_what_earlier_runs_missed_is_compared_with_what_is_stored():
+    known = [Gap("T", 2, 4, "missed", 1), Gap("T", 7, 8, "offline", 2), Gap("T", -9, 0, "missed", 3)]
+    missing, filled = still_missing(known, tape([1, 3, 5, 6, 7, 8, 9, 12]))
+    assert [(gap.first_id, gap.last_id, gap.found_us) for gap in missing] == [
+        (2, 2, 1),
+        (4, 4, 1),
+        (-9, 0, 3),
+        (10, 11, missing[-1].found_us),
+    ]
+    assert [(gap.first_id, gap.last_id, gap.found_us) for gap in filled] == [(7, 8, 2)]
 
 
 def test_the_age_of_the_last_trade_is_that_of_an_accepted_one():
@@ -513,7 +552,13 @@ def test_gaps_close_one_by_one_as_their_ids_come(absent, order, data):
     for i in came:
         line.offer(i)
     left = absent - set(came)
-    assert line.gaps() == [(a, b, bool(left & set(range(a, b + 1)))) for a, b in runs]
+    still = [(a, b) for a, b, is_open in line.gaps() if is_open]
+    assert {i for a, b in still for i in range(a, b + 1)} == left
+    assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(still))  # each run of ids is one gap
+    closed = [(a, b) for a, b, is_open in line.gaps() if not is_open]
+
+    if not left:
+        assert {i for a, b in closed for i in range(a, b + 1)} == absent
     assert sorted(line.emitted()) == sorted(set(range(52)) - left)
 
 

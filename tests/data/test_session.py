@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,15 @@ def opened(folder, venue="demo", contiguous=True, capacity=10_000, symbols=("T",
 def idle(venue="demo", capacity=1_000):
     """A session whose mirror does not run: bars in memory, no file, no thread."""
     return Session(ScriptedFeed(venue), Path("never-made.db"), capacity)
+
+
+def watch_writes(market):
+    """What a session hands to its mirror as bars: symbol, width and times of each call."""
+    written = []
+    market.mirror.put_bars = lambda symbol, timeframe, frame: written.append(
+        (symbol, timeframe, frame.index.asi8.tolist())
+    )
+    return written
 
 
 def feed(market, trades, until_s=None):
@@ -150,7 +160,7 @@ def test_bars_that_touch_a_gap_are_incomplete_until_it_is_filled(tmp_path):
         assert np.flatnonzero(~fresh).tolist() == [0, 4, 5, 6, 7, 9]
         feed(market, tape([12, 10]))
         market.housekeep()
-        assert not market.bars("T", "1s", 99).complete[9:15].any()
+        assert np.flatnonzero(~market.bars("T", "1s", 99).complete).tolist() == [0, *range(10, 15), 19]
         feed(market, tape([13, 11]))
         market.housekeep()
         assert np.flatnonzero(~market.bars("T", "1s", 99).complete).tolist() == [0, 19]
@@ -172,6 +182,15 @@ def test_while_the_exchange_is_out_of_reach_bars_after_the_last_trade_are_incomp
         assert market.bars("T", "1s", 99).complete.tolist() == [False] + [True] * 4 + [False] * 5
         market.feed.state = FeedState("LIVE")
         assert market.bars("T", "1s", 99).complete.sum() == 8
+
+
+@pytest.mark.parametrize("venue, mode", [("replay", "ENDED"), ("replay", "PAUSED"), ("demo", "ENDED")])
+def test_a_market_that_stands_still_misses_nothing(tmp_path, venue, mode):
+    with opened(tmp_path, venue) as market:
+        feed(market, tape(range(200)), until_s=240)
+        market.feed.state = FeedState(mode)
+        assert market.bars("T", "1m", 9).complete.tolist() == [False, True, True, True, False]
+    assert minutes(stored(tmp_path)) == [(0, False), (1, True), (2, True), (3, True)]
 
 
 def test_before_the_first_connection_bars_of_the_last_run_are_what_they_were(tmp_path):
@@ -243,23 +262,17 @@ def test_minute_bars_of_every_symbol_are_stored_and_others_where_watched(tmp_pat
     assert (stored(tmp_path).venue == venue).all()
 
 
-def test_each_closed_bar_is_written_once(tmp_path):
-    with opened(tmp_path) as market:
-        written = []
-        put = market.mirror.put_bars
-
-        def spy(symbol, timeframe, frame):
-            written.extend((symbol, timeframe, ts_us) for ts_us in frame.index.asi8.tolist())
-            put(symbol, timeframe, frame)
-
-        market.mirror.put_bars = spy
-        for first in range(0, 300, 20):
-            feed(market, tape(range(first, first + 20)))
-            market.housekeep()
-            market.bars("T", "1m", 9)
-            market.housekeep()
-        market.stop()
-    assert written == [("T", "1m", START + i * MINUTE) for i in range(4)]
+def test_each_closed_bar_is_written_once():
+    market = idle()
+    market.resampler("T", "1m")
+    written = watch_writes(market)
+    for first in range(0, 300, 20):
+        feed(market, tape(range(first, first + 20)))
+        market.housekeep()
+        market.bars("T", "1m", 9)
+        market.housekeep()
+    market.housekeep(final=True)
+    assert [("T", "1m", [START + i * MINUTE]) for i in range(4)] == written
 
 
 def test_the_forming_bar_is_not_stored_by_a_stop(tmp_path):
@@ -292,26 +305,28 @@ def test_bars_stored_before_their_gap_was_found_are_incomplete_in_the_file(tmp_p
 
 def test_bars_of_a_filled_gap_are_whole_and_complete_in_the_file(tmp_path):
     with opened(tmp_path) as market:
-        feed(market, tape(range(90)))
-        feed(market, tape(range(200, 310)))
+        feed(market, tape(range(120)))
+        feed(market, tape(range(185, 310)))
         give_up(market)
-        feed(market, tape(range(90, 200)))
+        feed(market, tape(range(120, 185)))  # none of them in the first bar that the gap touches
         market.housekeep()
     table = stored(tmp_path)
     assert minutes(table) == [(0, False), (1, True), (2, True), (3, True), (4, True)]
     assert table.trades.tolist() == [60] * 5
 
 
-def test_a_long_backlog_is_written_over_several_rounds(tmp_path, monkeypatch):
+def test_a_long_backlog_is_written_over_several_rounds_and_whole_at_the_end(monkeypatch):
     monkeypatch.setattr(session_module, "MAX_STORED_AT_ONCE", 50)
-    with opened(tmp_path) as market:
-        market.bars("T", "1s", 1)
-        feed(market, tape(range(130)))
-        for _ in range(3):
-            market.housekeep()
-        feed(market, tape(range(130, 300)))
-    assert stored(tmp_path, "1s").trades.tolist() == [1] * 299
-    assert stored(tmp_path, "1m").trades.tolist() == [60] * 4
+    market = idle()
+    market.resampler("T", "1s")
+    written = watch_writes(market)
+    feed(market, tape(range(131)))
+    for _ in range(4):
+        market.housekeep()
+    assert [len(times) for _, _, times in written] == [50, 50, 30]
+    feed(market, tape(range(131, 300)))
+    market.housekeep(final=True)
+    assert [ts_us for _, _, times in written for ts_us in times] == [START + i * S for i in range(299)]
 
 
 def test_bars_of_an_outage_are_not_stored_as_if_nothing_was_missing(tmp_path):
@@ -338,12 +353,15 @@ def test_bars_of_an_outage_are_stored_once_the_exchange_is_back(tmp_path):
 
 def test_gaps_and_what_became_of_them_are_in_the_file(tmp_path):
     with opened(tmp_path) as market:
+        put, told = market.mirror.put_gap, []
+        market.mirror.put_gap = lambda gap: (told.append(gap.first_id), put(gap))
         feed(market, tape([0, 1, 5, 6, 9]))
         give_up(market)
         feed(market, tape([7, 8]))
         market.housekeep()
         market.housekeep()
         shown = market.ingestion.gaps()
+    assert told == [2, 7, 7]
     with closing(sqlite3.connect(tmp_path / "tape.db")) as file:
         columns = "symbol, first_id, last_id, cause, found_us, filled_us"
         rows = file.execute(f"select {columns} from gaps order by first_id").fetchall()
@@ -385,9 +403,12 @@ def test_a_live_session_goes_on_where_the_last_one_ended(tmp_path):
 def test_other_sessions_begin_anew(tmp_path, venue):
     for _ in range(2):
         with opened(tmp_path, venue) as market:
+            assert market.buffer.count("T") == 0
             feed(market, tape(range(5, 9)))
-            assert len(market.buffer.snapshot("T")) == 4
+            assert market.buffer.count("T") == 4
             assert market.ingestion.gaps() == []
+    counts = market.ingestion.counts()["T"]
+    assert (counts.received, counts.stored, counts.deduped) == (4, 0, 4)  # the file has them from the first time
 
 
 def test_markets_do_not_resume_each_other(tmp_path):
@@ -417,7 +438,8 @@ def test_gaps_of_an_earlier_run_leave_their_bars_incomplete(tmp_path):
     with opened(tmp_path, "binance-um") as market:
         feed(market, tape(range(200, 310)))
         market.housekeep()
-        assert market.ingestion.gaps() == []  # it is in the file already
+        (gap,) = market.ingestion.gaps()  # as the file keeps it
+        assert (gap.first_id, gap.last_id, gap.cause) == (70, 129, "missed")
         assert market.bars("T", "1m", 9).complete.tolist() == [False, False, False, True, True, False]
         assert np.flatnonzero(~market.bars("T", "10s", 99).complete).tolist() == [0, *range(6, 14), 30]
     assert minutes(stored(tmp_path)) == [(0, False), (1, False), (2, False), (3, True), (4, True)]
@@ -451,7 +473,7 @@ def test_a_symbol_that_is_followed_again_is_in_memory_once(tmp_path):
     with opened(tmp_path, "binance-um") as market:
         feed(market, tape(range(5)))
         until(market.ingestion.counts, lambda counts: counts["T"].queued == 0)
-        market.resume("T")
+        market.follow(["T"])
         feed(market, tape(range(5, 7)))
         assert market.buffer.snapshot("T").trade_id.tolist() == list(range(7))
 
@@ -459,7 +481,7 @@ def test_a_symbol_that_is_followed_again_is_in_memory_once(tmp_path):
 def test_a_symbol_that_is_added_later_has_stored_minute_bars(tmp_path):
     with opened(tmp_path, "binance-um") as market:
         feed(market, tape(range(200)))
-        market.resume("U")
+        market.follow(["T", "U"])
         feed(market, tape(range(200), symbol="U"))
     assert minutes(stored(tmp_path, symbol="U")) == [(0, False), (1, True), (2, True)]
 
@@ -467,25 +489,72 @@ def test_a_symbol_that_is_added_later_has_stored_minute_bars(tmp_path):
 # --- all together -----------------------------------------------------------------------------------
 
 
-def test_a_width_watched_while_trades_flow_counts_each_trade_once(restless):
-    market = idle(capacity=10_000)
-    widths = [f"{n}s" for n in range(1, 60)]
+def beside(work, *others):
+    """Run `work` in threads beside others that loop until it ends."""
+    done = threading.Event()
 
-    def watch(mine):
-        for timeframe in mine:
-            market.bars("T", timeframe, 5)
+    def loop(other):
+        while not done.is_set():
+            other()
 
-    def write():
-        for first in range(0, 6_000, 20):
-            feed(market, tape(range(first, first + 20), 0.1))
-
-    threads = [threading.Thread(target=watch, args=(widths[i::3],), name=f"page-{i}") for i in range(3)]
-    threads += [threading.Thread(target=write, name="feed")]
-    for thread in threads:
+    first = threading.Thread(target=work, name="work")
+    threads = [threading.Thread(target=loop, args=(other,), name=f"beside-{i}") for i, other in enumerate(others)]
+    for thread in (first, *threads):
         thread.start()
+    first.join()
+    done.set()
     for thread in threads:
         thread.join()
-    assert [market.bars("T", timeframe, 20_000).trades.sum() for timeframe in widths] == [6_000] * len(widths)
+
+
+def test_widths_watched_while_trades_flow_count_each_trade_once(restless):
+    market, sent, seen = idle(capacity=200_000), count(0, 5), set()
+    widths, together = [f"{n}s" for n in range(1, 120)], threading.Barrier(3)
+
+    def watch():
+        for timeframe in widths:
+            together.wait(10)
+            seen.add(market.resampler("T", timeframe))
+
+    def pages():
+        threads = [threading.Thread(target=watch, name=f"page-{i}") for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def print_trades():
+        first = next(sent)
+        feed(market, tape(range(first, first + 5), 0.1))
+
+    beside(pages, print_trades)
+    total = next(sent)
+    assert {market.bars("T", timeframe, 20_000).trades.sum() for timeframe in widths} == {total}
+    assert len(seen) == len(widths)
+
+
+def test_no_bar_is_left_out_of_the_file_when_a_page_looks_in_between():
+    market = idle()
+    resampler, written = market.resampler("T", "1s"), watch_writes(market)
+    closed_through = resampler.closed_through
+    page = threading.Thread(target=market.bars, args=("T", "1s", 1), name="page")
+
+    def interrupted(now_us):
+        resampler.closed_through = closed_through
+        found = closed_through(now_us)
+        market.ingestion.offer(tape(range(5, 9)))
+        page.start()
+        page.join(0.05)  # held back until the bars are read, or they would be other ones
+        return found
+
+    feed(market, tape(range(3)))
+    market.housekeep()
+    feed(market, tape(range(3, 5)))
+    resampler.closed_through = interrupted
+    market.housekeep()
+    page.join()
+    market.housekeep()
+    assert [ts_us for _, _, times in written for ts_us in times] == [START + i * S for i in range(8)]
 
 
 def frame(trade_id, **fields):

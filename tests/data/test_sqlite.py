@@ -30,7 +30,7 @@ AWKWARD = (0.1 + 0.2, 1e-8, 123456.789, 1 / 3, 1e-12, 1e-13, 5e-324, 9e14 + 0.5,
 COLUMNS = {
     "trades": "venue stream symbol trade_id ts_us price qty buyer_is_maker",
     "bars": "venue symbol timeframe ts_us open high low close volume vwap trades taker_buy_volume complete",
-    "gaps": "venue stream symbol first_id last_id cause found_us filled_us",
+    "gaps": "venue stream symbol first_id last_id cause found_us filled_us note",
     "alert_history": "event_id rule_id name metric state severity venue symbol_y symbol_x timeframe at_us value "
     "threshold text number",
 }
@@ -269,11 +269,14 @@ def test_a_gap_is_recorded_and_closed_in_its_place(path, writer):
     with sqlite.transaction(writer):
         for row in (gap, later):
             sqlite.put_gap(writer, "v", "s", asdict(row))
-    opened = [("v", "s", "T", 5, 9, "missed", START_US, None), ("v", "s", "T", 5, 6, "offline", START_US + 1, None)]
+    opened = [
+        ("v", "s", "T", 5, 9, "missed", START_US, None, ""),
+        ("v", "s", "T", 5, 6, "offline", START_US + 1, None, ""),
+    ]
     assert plain(path, "select * from gaps order by found_us") == opened
     with sqlite.transaction(writer):
         sqlite.put_gap(writer, "v", "s", asdict(gap) | {"filled_us": START_US + 7})
-    assert plain(path, "select * from gaps order by found_us") == [(*opened[0][:-1], START_US + 7), opened[1]]
+    assert plain(path, "select * from gaps order by found_us") == [(*opened[0][:-2], START_US + 7, ""), opened[1]]
 
 
 def event(seq, state="firing", value=2.5):

@@ -313,7 +313,7 @@ def test_rare_rows_are_written_beside_trades(path):
     assert plain(path, "select venue, symbol, timeframe, ts_us, close, trades from bars") == [
         ("v", "T", "1s", START_US, frame.close.iloc[0], 50)
     ]
-    assert plain(path, "select * from gaps") == [("v", "s", "T", 5, 9, "missed", START_US, START_US + 1)]
+    assert plain(path, "select * from gaps") == [("v", "s", "T", 5, 9, "missed", START_US, START_US + 1, "")]
     assert sqlite.read_alert_rules(path) == [bodies[0] | {"threshold": 3.0}, bodies[2]]
     assert [row["state"] for row in sqlite.read_alert_history(path, 9)] == ["resolved", "x"]
     assert same(stored(path), tape(range(50)))
@@ -371,10 +371,11 @@ def test_a_locked_file_is_told_and_nothing_is_lost(path, impatient):
 @contextmanager
 def no_more_pages(mirror):
     """SQLite itself refuses to let the file grow."""
-    (pages,) = mirror._connection.execute("pragma page_count").fetchone()
-    mirror._connection.execute(f"pragma max_page_count = {pages + 2}")
+    connection = mirror._connection
+    (pages,) = connection.execute("pragma page_count").fetchone()
+    connection.execute(f"pragma max_page_count = {pages + 2}")
     yield "full"
-    mirror._connection.execute("pragma max_page_count = 1073741823")
+    connection.execute("pragma max_page_count = 1073741823")
 
 
 @contextmanager

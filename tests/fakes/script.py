@@ -1,15 +1,7 @@
-"""What a fake exchange can be told to do on a connection, and what it remembers of one."""
+"""What a fake exchange can be told to do on a connection."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from websockets.asyncio.server import ServerConnection
-
-from data.feeds.binance import SPOT, USDM, Market
-
-REQUESTS_PER_S = {SPOT.venue: 5, USDM.venue: 10}
 
 # A script is one connection: texts are sent as frames, the steps below do what they say; at its end the exchange
 # hangs up. Connections beyond the last script follow their subscriptions.
@@ -17,7 +9,7 @@ REQUESTS_PER_S = {SPOT.venue: 5, USDM.venue: 10}
 
 @dataclass(frozen=True)
 class Close:
-    """Close with a code."""
+    """Close with a code; 1006 closes without the handshake of closing, as a code of that name means."""
 
     code: int = 1001
     reason: str = ""
@@ -25,7 +17,9 @@ class Close:
 
 @dataclass(frozen=True)
 class Reset:
-    """Drop the connection without goodbye (RST)."""
+    """Drop the connection without goodbye (RST), if wanted in the middle of a frame."""
+
+    mid_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,13 @@ class Ping:
     """Send a ping and wait until it is answered."""
 
     payload: bytes = b"1791382992488"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Send bytes as they are: frames that break the protocol."""
+
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -48,32 +49,5 @@ class Refuse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Step = str | Close | Reset | Ping | Stay
+Step = str | Close | Reset | Ping | Raw | Stay
 Script = Sequence[Step] | Refuse
-
-
-@dataclass(eq=False)
-class Peer:
-    """One connection that was made to the exchange."""
-
-    socket: ServerConnection
-    path: str
-    route: str
-    combined: bool
-    streams: dict[str, None] = field(default_factory=dict)  # names asked for, in order, right or wrong
-    requests: list[Any] = field(default_factory=list)  # JSON received
-    pongs: list[bytes] = field(default_factory=list)
-    open: bool = True
-    _times: deque[float] = field(default_factory=deque)
-
-    @property
-    def market(self) -> Market:
-        """Whose rules hold here."""
-        return SPOT if self.route == "" else USDM
-
-    def is_too_fast(self, now_s: float) -> bool:
-        """Whether this request is one too many within a second."""
-        self._times.append(now_s)
-        while now_s - self._times[0] > 1.0:
-            self._times.popleft()
-        return len(self._times) > REQUESTS_PER_S[self.market.venue]

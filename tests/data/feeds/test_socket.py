@@ -226,13 +226,6 @@ def test_a_server_error_is_retried():
         until(lambda: sink.ids() == [1], "the third attempt")
 
 
-@pytest.fixture
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_nobody_listening_is_said_in_one_line(unused_port):
     with running(f"ws://127.0.0.1:{unused_port}") as (feed, _):
         until(in_detail(feed, "refuses connections"), "the reason")
@@ -298,10 +291,78 @@ def test_the_wait_grows_until_a_connection_has_lived_and_delivered(monkeypatch, 
         assert rng.tops == tops
 
 
+# --- relief ------------------------------------------------------------------------------------------
+
+
+def without_a_hole(sink: Collector) -> bool:
+    ids = sorted(set(sink.ids()))
+    return ids == list(range(ids[0], ids[-1] + 1))
+
+
+def relieved(feed: SocketFeed, sink: Collector) -> None:
+    """A second connection took over, goes on alone, and nothing was lost on the way."""
+    until(lambda: feed.reliefs == 1, "the relief")
+    known = len(sink.ids())
+    until(lambda: len(sink.ids()) > known + 20, "trades on the second connection")
+    assert feed.state.mode == "LIVE" and feed.state.reconnects == 0
+    assert without_a_hole(sink)
+
+
+def test_an_announced_end_is_met_by_a_second_connection():
+    with FakeExchange(rate=200) as exchange, running(exchange.ws_url) as (feed, sink):
+        until(lambda: sink.ids(), "trades")
+        exchange.send('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1791382992338}}')
+        relieved(feed, sink)
+        until(lambda: len(exchange.open_peers) == 1, "the first one closed")
+
+
+def test_an_old_connection_is_followed_by_a_new_one():
+    with FakeExchange(rate=200) as exchange, running(exchange.ws_url, renew_s=0.2) as (feed, sink):
+        relieved(feed, sink)
+
+
+def test_a_relief_is_given_when_asked_for():
+    with FakeExchange(rate=200) as exchange, running(exchange.ws_url) as (feed, sink):
+        until(lambda: sink.ids(), "trades")
+        feed.relieve("one symbol is silent")
+        relieved(feed, sink)
+
+
+def test_a_connection_that_ends_during_its_relief_is_followed_at_once():
+    with FakeExchange(rate=200) as exchange, running(exchange.ws_url, backoff_s=60) as (feed, sink):
+        until(lambda: sink.ids(), "trades")
+        feed.relieve("one symbol is silent")
+        until(lambda: len(exchange.open_peers) == 2, "the second connection")
+        exchange._loop.call_soon_threadsafe(exchange.open_peers[0].socket.transport.abort)
+        relieved(feed, sink)
+
+
+def test_a_relief_that_fails_leaves_the_first_connection_alone():
+    scripts = [[frame(1), Stay()], Refuse(503)]
+    with FakeExchange(*scripts) as exchange, running(exchange.ws_url) as (feed, sink):
+        until(lambda: sink.ids() == [1], "the first trade")
+        feed.relieve("one symbol is silent")
+        until(lambda: feed._relief is None and not exchange._scripts, "the refusal")
+        assert feed.state.mode == "LIVE" and feed.reliefs == 0 and len(exchange.open_peers) == 1
+
+
+def test_a_connection_that_falls_behind_is_relieved(monkeypatch):
+    monkeypatch.setattr("data.feeds.socket.LAG_HOLD_S", 0.05)
+    now_ms = time.time_ns() // 1_000_000
+    late = [frame(n).replace("1791382992338", str(now_ms - (0 if n < 3 else 60_000))) for n in range(40)]
+    with FakeExchange([*late[:3], Stay()]) as exchange, running(exchange.ws_url) as (feed, sink):
+        until(lambda: len(sink.ids()) == 3, "the first trades")
+        assert feed._relief is None
+        for text in late[3:]:
+            exchange.send(text)
+            time.sleep(0.005)
+        until(lambda: len(exchange.peers) == 2, "the second connection")
+
+
 def test_a_retry_by_hand_ends_the_wait():
     with (
         fake_exchange([Close()], [frame(1), Stay()]) as url,
-        running(url, backoff_s=60, rng=_Longest()) as (feed, sink),
+        running(url, backoff_s=60, backoff_cap_s=60, rng=_Longest()) as (feed, sink),
     ):
         until(lambda: feed.state.retry_at_s is not None, "waiting")
         assert feed.state.retry_at_s == pytest.approx(time.monotonic() + 60, abs=5)
