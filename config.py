@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     rest_url: str = ""
     # SQLite file that mirrors the tape; its folder is made.
     database: Path = ROOT / "var" / "pairscope.db"
+    # Days that stored trades are kept, by their own time (a recording's too); 0 = for ever. Bars are kept.
+    retention_days: float = Field(0.0, ge=0, le=36_500)
+    # Size of the database, in 10^9 bytes, from which on the oldest stored trades are deleted; 0 = no limit.
+    retention_gb: float = Field(0.0, ge=0, le=1_000_000)
     # Recordings to replay, comma separated; needs source = replay.
     replay: Annotated[tuple[Path, ...], NoDecode] = ()
     # Replay speed: 1 = as recorded, 20 = twenty times faster, 0 = as fast as possible.

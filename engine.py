@@ -29,6 +29,7 @@ from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import SocketFeed
 from data.ingestion import Gap
 from data.legs import legs
+from data.retention import Retention
 from data.session import Session
 from data.trades import Trades
 from utils import logger
@@ -87,6 +88,9 @@ class Status:
     schema_version: int
     sqlite_version: str
     backfill: dict[str, Any] | None = None  # how the repair of gaps stands, for a live market
+    storage_note: str | None = None  # what happened to the database file, until it is dismissed
+    log_bytes: int = 0  # of SQLite's write-ahead log
+    sqlite_writers: str = sqlite.WRITERS
 
     def as_dict(self) -> dict[str, Any]:
         """The same as nested dictionaries, for JSON."""
@@ -269,6 +273,8 @@ class Engine:
             schema_version=sqlite.SCHEMA_VERSION,
             sqlite_version=sqlite3.sqlite_version,
             backfill=_backfill_status(session, now_s),
+            storage_note=session.mirror.storage_note,
+            log_bytes=sqlite.log_bytes(self.settings.database),
         )
 
     def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
@@ -364,6 +370,10 @@ class Engine:
             self._source, self._why, self._reached, self._retry_at_s = source, "", False, None
             self._open("binance-um" if source == "auto" else source)
 
+    def dismiss_storage_note(self) -> None:
+        """What happened to the database file has been read."""
+        self.session.mirror.dismiss_note()
+
     def retry_live(self) -> None:
         """Ask the exchange again now, not at the time that was planned."""
         feed = self.session.feed
@@ -391,6 +401,7 @@ class Engine:
                 history=self._history(market) if feed.contiguous else None,
                 repair_most=self.settings.backfill,
             )
+            session.mirror.retention = Retention(self.settings.retention_days, self.settings.retention_gb)
             session.start(self._symbols)
             self._session = session
             self.alerts.forget_states()

@@ -33,6 +33,7 @@ commands (before any option):
   test [pytest options]   all tests
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
+  chaos [NAME] [--short]  every promise under every fault, as a table and in var/chaos.json
 
 The first start makes the folder .venv and installs requirements.txt into it; later starts only look.
 Every option of the dashboard and of capture is also an environment variable, PAIRSCOPE_<NAME>."""
@@ -64,6 +65,7 @@ COMMANDS = {
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
     "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
+    "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
     # The peers are heavy and pin what they like: they never share an environment with the product.
     "bench": Command(".venv-bench", ("requirements.txt", "requirements-bench.txt"), ("-m", "bench")),
 }
@@ -91,7 +93,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | test | check | bench] [options]",
+        usage="python run.py [capture | test | check | bench | chaos] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

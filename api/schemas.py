@@ -42,6 +42,7 @@ class Bar(BaseModel):
     trades: int
     taker_buy_volume: float
     complete: bool
+    revised: bool = Field(description="Late or repaired trades have changed it since it was first given as closed")
 
 
 class AnalyticsRow(BaseModel):
@@ -86,8 +87,12 @@ class Status(BaseModel):
     reconnects: int
     uptime_s: float
     rss_bytes: int
+    storage_error: str | None = Field(description="Why trades only wait in memory, if so")
+    storage_note: str | None = Field(description="What happened to the database file, until it is dismissed")
     schema_version: int
     sqlite_version: str
+    sqlite_writers: str = Field(description="Connections that write or fold the log")
+    log_bytes: int = Field(description="Size of the write-ahead log")
 
 
 class Gap(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import streamlit as st
 
@@ -48,8 +49,11 @@ def _parts(engine: Engine, status: Status) -> list[str]:
         _coverage(engine, status),
         f"<span>{formats.utc(engine.now_us())}</span>",
     ]
-    if status.mode in ("STALE", "RECONNECTING") and status.detail:  # the other modes have a banner
+    if status.mode in ("LIVE", "STALE", "RECONNECTING") and status.detail:  # the other modes have a banner
         parts.append(f'<span class="ps-attention">{escape(status.detail)}{_next_try(status)}</span>')
+    repair = status.backfill or {}
+    if repair.get("missing"):
+        parts.append(f'<span class="ps-attention">{escape(_repair(repair))}</span>')
     return parts
 
 
@@ -93,6 +97,15 @@ def _coverage(engine: Engine, status: Status) -> str:
     ]
     note = f' · <span class="ps-attention">{", ".join(notes)}</span>' if notes else ""
     return f"<span{helped('coverage')}>coverage <b>{text}</b>{note}</span>"
+
+
+def _repair(repair: Mapping[str, Any]) -> str:
+    """How the repair of gaps stands."""
+    text = f"repairing {repair['missing']:,} trade{'s' if repair['missing'] > 1 else ''}"
+    if not repair["detail"]:
+        return text
+    again = "" if repair["retry_in_s"] is None else f" · next request in {repair['retry_in_s']:.0f} s"
+    return f"{text}: {repair['detail']}{again}"
 
 
 def _next_try(status: Status) -> str:

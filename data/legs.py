@@ -8,6 +8,7 @@ import numpy as np
 from analytics.resampling import BarColumns
 from data.resampler import Resampler
 from data.session import Session
+from data.trades import Trades
 
 TICK = "tick"  # the grid of trade times, in place of a bar width
 
@@ -41,16 +42,19 @@ def _at_bars(session: Session, symbol_y: str, symbol_x: str, timeframe: str, bar
     versions = [resampler.closed_version for resampler in resamplers]  # first: a later change is seen the next time
     columns = _up_to_one_bar(resamplers, session.feed.market_us(), bars + 1)
     rows = min(len(column) for column in columns)
+    width_us = resamplers[0].width_us
     legs = []
-    for column, version in zip(columns, versions, strict=True):
+    for symbol, column, version in zip((symbol_y, symbol_x), columns, versions, strict=True):
         closed = slice(len(column) - rows, -1) if rows else slice(0, 0)
+        known_us = session.known_us(symbol)  # later bars may miss trades that nobody has told of yet
+        known = column.ts_us[closed] + width_us <= known_us
         legs.append(
             Leg(
                 ts_us=column.ts_us[closed],
                 closes=column.close[closed],
-                complete=column.complete[closed],
+                complete=column.complete[closed] & known,
                 forming=float(column.close[-1]) if rows else None,
-                version=(int(column.ts_us[-1]) if rows else 0, version, rows),
+                version=(int(column.ts_us[-1]) if rows else 0, version, rows, int(known.sum())),
             )
         )
     return legs[0], legs[1]
@@ -80,5 +84,14 @@ def _at_trades(session: Session, symbol_y: str, symbol_x: str, rows: int) -> tup
     for leg in trades:
         at = np.searchsorted(leg.ts_us, times, side="right") - 1
         version = int(leg.trade_id[0]), int(leg.trade_id[-1]), len(leg)  # a late trade shifts the first, or adds one
-        legs.append(Leg(times, leg.price[at], np.ones(times.size, bool), None, version))
+        legs.append(Leg(times, leg.price[at], _without_holes(session, leg, times), None, version))
     return legs[0], legs[1]
+
+
+def _without_holes(session: Session, leg: Trades, times: np.ndarray) -> np.ndarray:
+    """Whether no trade of a leg is missing at each time: none between the ids of the trades around it."""
+    complete = np.ones(times.size, bool)
+    if session.feed.contiguous:
+        for row in np.flatnonzero(np.diff(leg.trade_id) > 1):
+            complete[(times >= leg.ts_us[row]) & (times <= leg.ts_us[row + 1])] = False
+    return complete

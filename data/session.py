@@ -177,9 +177,12 @@ class Session:
         """The newest `limit` bars, the forming one last.
 
         While the exchange is out of reach the bars after the last trade are not complete: trades may be missing.
+        `revised` marks those that late or repaired trades have changed since a reader was given them as closed.
         """
-        frame = self.resampler(symbol, timeframe).frame(self.feed.market_us(), limit)
-        known = frame.index.asi8 + timeframe_us(timeframe) <= self._known_us(symbol)
+        resampler = self.resampler(symbol, timeframe)
+        frame = resampler.frame(self.feed.market_us(), limit)
+        frame["revised"] = np.isin(frame.index.asi8, resampler.revised())
+        known = frame.index.asi8 + timeframe_us(timeframe) <= self.known_us(symbol)
         return frame if known.all() else frame.assign(complete=frame["complete"].to_numpy() & known)
 
     def _bars_of_memory(self, symbol: str, timeframe: str) -> _Bars:
@@ -191,7 +194,7 @@ class Session:
         self._mark(symbol, bars, self.ingestion.open_gaps())
         return bars
 
-    def _known_us(self, symbol: str) -> float:
+    def known_us(self, symbol: str) -> float:
         """Time up to which trades arrive: while the exchange is out of reach, that of the last one."""
         if not self.live or self.feed.state.mode == "LIVE":
             return float("inf")
@@ -210,7 +213,7 @@ class Session:
 
     def _store_closed(self, symbol: str, timeframe: str, bars: _Bars, now_us: int) -> bool:
         """Write some bars that are due; whether there were any."""
-        due = bars.due(now_us, self._known_us(symbol))
+        due = bars.due(now_us, self.known_us(symbol))
         if due is not None:
             self.mirror.put_bars(symbol, timeframe, due.frame())
         return due is not None

@@ -30,6 +30,7 @@ MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
+WRITERS = "one"  # connections that write or checkpoint: the verdict on the versions above, fixed or not
 LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was reading, is cut back to this
 CHECK_S = 3.0  # longest search for damage when a file is opened; a second covers 300 MB
 SMALL_BYTES = 64 << 20  # a file that was closed cleanly is searched up to this size only

@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,28 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, **options: object) -> Iterator[Running]:
-    """Start `app.py` with PAIRSCOPE_ options on a free port; killed at the end if it still runs."""
+def running(*arguments: str, log: Path | None = None, well: bool = True, **options: object) -> Iterator[Running]:
+    """Start `app.py` with PAIRSCOPE_ options on a free port; killed at the end if it still runs.
+
+    `log` is a file to which what it says on stderr is added; without `well` an answer that something fails will do.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PAIRSCOPE_")}
     environ |= {f"PAIRSCOPE_{name.upper()}": str(value) for name, value in {"port": 0, **options}.items()}
-    process = subprocess.Popen(
-        [sys.executable, "app.py", *arguments], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
-    )
+    with nullcontext() if log is None else log.open("a") as said:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", *arguments],
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()  # ends with the process, at the latest
         assert "http://" in line, f"did not start, exit status {process.wait(5)}: {line!r}"
         app = Running(process, next(word for word in line.split() if word.startswith("http://")))
-        until(lambda: _answers(app), bool, START_S)
+        until(lambda: _answers(app, well), bool, START_S)
         yield app
     finally:
         process.kill()
@@ -66,8 +75,11 @@ def running(*arguments: str, **options: object) -> Iterator[Running]:
         process.stdout.close()
 
 
-def _answers(app: Running) -> bool:
+def _answers(app: Running, well: bool) -> bool:
     try:
         return app.get("/healthz") == {"status": "ok"}
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return not well
     except (urllib.error.URLError, ConnectionError):
         return False

@@ -80,8 +80,8 @@ def test_paths_in_the_environment_count_from_the_callers_folder(started):
     assert env["PAIRSCOPE_REPLAY"] == ",".join(str(HERE / name) for name in ("a.gz", "b.gz", "c.gz"))
 
 
-@pytest.mark.parametrize("name, module", [("test", "pytest"), ("bench", "bench")])
-def test_test_and_bench_pass_their_arguments_on(started, name, module):
+@pytest.mark.parametrize("name, module", [("test", "pytest"), ("bench", "bench"), ("chaos", "tests.chaos")])
+def test_test_bench_and_chaos_pass_their_arguments_on(started, name, module):
     run.run([name, "-k", "pair", "--port"], {}, HERE)
     assert started[0][0] == ["-m", module, "-k", "pair", "--port"]
 
@@ -178,8 +178,9 @@ def test_help_names_every_command_and_option(capsys):
         run.run(["--help"], {}, HERE)
     told = capsys.readouterr().out
     assert ended.value.code == 0
-    words = ["capture", "test", "check", "bench", "--source", "--symbols", "--port", "--host", "--database", "--replay"]
-    assert [word for word in [*words, "--speed", "python run.py --source demo"] if word not in told] == []
+    words = ["capture", "test", "check", "bench", "chaos", "--source", "--symbols", "--port", "--host", "--database"]
+    words += ["--replay", "--speed", "python run.py --source demo"]
+    assert [word for word in words if word not in told] == []
 
 
 def test_failed_set_up_is_one_sentence(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from dashboard.main import run
 from dashboard.markup import Card, Row, cards, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.view import METHODS, View
-from engine import Engine
+from engine import Engine, Gap
 from utils.clock import US_PER_S, hhmmss
 
 CHART_HEIGHT = 1_000  # pixels
@@ -176,20 +176,21 @@ def hedge(analysis: PairAnalysis, view: View) -> str:
 def events(engine: Engine, view: View) -> str:
     """The newest alerts and gaps of the pair, newest first, as markup."""
     rows = [(event.at_us, rules.event_text(event), "") for event in rules.pair_events(engine, view, EVENTS)]
-    for gap in engine.gaps():
-        if gap.symbol in (view.symbol_y, view.symbol_x):
-            count = gap.last_id - gap.first_id + 1
-            end = (
-                "open"
-                if gap.filled_us is None
-                else f"repaired in {formats.duration((gap.filled_us - gap.found_us) / 1e6)}"
-            )
-            rows.append((gap.found_us, f"{formats.base(gap.symbol)}: gap of {count} ids, {end}", "attention"))
+    gaps = (gap for gap in engine.gaps() if gap.symbol in (view.symbol_y, view.symbol_x))
+    rows += [(gap.found_us, _gap_text(gap), "attention") for gap in gaps]
     newest = sorted(rows, reverse=True)[:EVENTS]
     body = [Row((hhmmss(at_us), text), tone) for at_us, text, tone in newest]
     return section(
         "Last events", table(("UTC", ""), body) if body else '<p class="ps-muted">No alerts and no gaps so far.</p>'
     )
+
+
+def _gap_text(gap: Gap) -> str:
+    count = gap.last_id - gap.first_id + 1
+    end = "open" + (f": {gap.note}" if gap.note else "")
+    if gap.filled_us is not None:
+        end = f"repaired in {formats.duration((gap.filled_us - gap.found_us) / 1e6)}"
+    return f"{formats.base(gap.symbol)}: gap of {count:,} id{'s' if count > 1 else ''} ({gap.cause}), {end}"
 
 
 def _downloads(engine: Engine, view: View) -> None:

@@ -69,6 +69,7 @@ class FakeEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.failing = False
         self.storage_error: str | None = None
+        self.backfill: dict[str, Any] | None = None
 
     def now_us(self) -> int:
         return START_US + self.bars_held * US_PER_S + US_PER_S // 2
@@ -90,6 +91,7 @@ class FakeEngine:
             unattributed={},
             replay=self.replay,
             storage_error=self.storage_error,
+            backfill=self.backfill,
             memory_bytes=0,
             rss_bytes=1,
             schema_version=1,
@@ -117,6 +119,7 @@ class FakeEngine:
                 "trades": 5 + np.arange(count) % 3,
                 "taker_buy_volume": 0.5,
                 "complete": True,
+                "revised": False,
             },
             index=index,
         )

@@ -233,18 +233,33 @@ def test_gaps_stand_among_the_events(engine):
             found_us=START_US,
             filled_us=START_US + 400_000,
             cause="reconnect",
+            note="",
         )
     ]
     engine.rows["BTCUSDT"] = symbol_status(gaps_filled=1)
     text = words(open_page("pair"))
-    assert "BTC: gap of 212 ids, repaired in 0.4 s" in text
+    assert "BTC: gap of 212 ids (reconnect), repaired in 0.4 s" in text
     assert "1 gap repaired" in text
 
 
 def test_an_open_gap_never_shows_full_coverage(engine):
-    engine.gap_list = [SimpleNamespace(symbol="BTCUSDT", first_id=5, last_id=5, found_us=1, filled_us=None, cause="x")]
+    engine.gap_list = [
+        SimpleNamespace(symbol="BTCUSDT", first_id=5, last_id=5, found_us=1, filled_us=None, cause="x", note="")
+    ]
     engine.rows["BTCUSDT"] = symbol_status(gaps_open=1)
     assert "coverage <b>99.99 %</b>" in words(open_page())
+
+
+def test_repairs_in_progress_and_what_stays_open_are_told(engine):
+    engine.backfill = {"missing": 1_234, "repaired": 5, "detail": "asks for a pause", "retry_in_s": 41.0}
+    engine.gap_list = [
+        SimpleNamespace(
+            symbol="ETHUSDT", first_id=5, last_id=5, found_us=1, filled_us=None, cause="offline", note="too old"
+        )
+    ]
+    text = words(open_page("pair"))
+    assert "repairing 1,234 trades: asks for a pause · next request in 41 s" in text
+    assert "ETH: gap of 1 id (offline), open: too old" in text
 
 
 def test_coverage_is_not_claimed_before_the_first_trade(engine):

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -101,7 +101,7 @@ class FakeExchange(Floor):
 
     def send(self, text: str) -> None:
         """Send a text to every open connection."""
-        self._call(self._each(text))
+        self._call(self._soon(lambda: broadcast([peer.socket for peer in self.open_peers], text)))
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are to every open connection."""
