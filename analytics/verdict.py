@@ -54,4 +54,5 @@ def _speed(analysis: "PairAnalysis") -> str:
     if math.isinf(life.bars):
         return "There is no evidence of reversion."
     high = "infinity" if math.isinf(life.high) else f"{life.high:.0f}"
-    return f"Half of the gap closes in about {life.bars:.0f} bars ({life.low:.0f} to {high})."
+    bars = f"{life.bars:.0f} bar{'s' if round(life.bars) != 1 else ''}"
+    return f"Half of the gap closes in about {bars} ({life.low:.0f} to {high})."

@@ -43,9 +43,10 @@ def candles_spec(frame: pd.DataFrame, symbol: str, timeframe: str, width_us: int
     }
     missing = ~frame["complete"].to_numpy(bool)
     missing[-1:] = False  # the forming bar is not complete by nature
+    incomplete = spans_of(ts_us - width_us // 2, missing, width_us)  # a candle is drawn around its open
     return {
         "data": [candles, volume],
-        "layout": _layout(columns, symbol, timeframe, spans_of(ts_us, missing, width_us), decimals, theme),
+        "layout": _layout(columns, symbol, timeframe, incomplete, decimals, theme),
     }
 
 
