@@ -33,6 +33,7 @@ from utils.errors import FeedError, InputError
 from utils.logger import get
 
 URL_LIMIT = 4_096  # bytes of address up to which streams are named in it; longer ones are refused on the way
+SLOW_S, SLOW_CAP_S = 5.0, 15.0  # an attempt that takes so long is no storm: the next one need not wait longer than this
 LIVED_S = 5.0  # a connection that delivered for so long ends the growth of the backoff
 RENEW_S = 23.5 * 3_600.0  # age at which a connection is relieved: the exchange cuts it after 24 h
 LAG_S, LAG_HOLD_S = 5.0, 3.0  # relieved when event times fall behind by so much more than at best, for so long
@@ -112,7 +113,7 @@ class SocketFeed:
         first_data_s: float = 8.0,
         stale_s: float = 30.0,
         backoff_s: float = 1.0,
-        backoff_cap_s: float = 15.0,
+        backoff_cap_s: float = 60.0,
         dial_s: float = 8.0,
         renew_s: float = RENEW_S,
         rng: random.Random | None = None,
@@ -197,9 +198,10 @@ class SocketFeed:
 
     def _run(self, sink: Sink) -> None:
         while not self._stop.is_set():
+            began_s = monotonic_s()
             ending = self._attempt(sink)
             if not self._stop.is_set():
-                self._pause(ending)
+                self._pause(ending, monotonic_s() - began_s)
 
     def _attempt(self, sink: Sink) -> Ending:
         """One connection from dialling to its end, and those that relieve it."""
@@ -409,11 +411,12 @@ class SocketFeed:
             return Ending(f"{ending.detail}; the exchange says: {session.complaint}", ending.retry_s, ending.blocked)
         return ending
 
-    def _pause(self, ending: Ending) -> None:
+    def _pause(self, ending: Ending, lasted_s: float) -> None:
         """Wait for the next attempt; a stop ends it at once, and so does `retry_now` where that is allowed."""
         delay_s = ending.retry_s
         if delay_s is None:
-            delay_s = jitter_s(self._rng, self._failures, self._backoff_s, self._backoff_cap_s)
+            cap_s = min(self._backoff_cap_s, SLOW_CAP_S) if lasted_s >= SLOW_S else self._backoff_cap_s
+            delay_s = jitter_s(self._rng, self._failures, self._backoff_s, cap_s)
         self._failures += 1
         self._wake.clear()
         if self._stop.is_set():  # asked after clearing: a stop is never slept through
