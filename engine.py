@@ -91,6 +91,7 @@ class Status:
     storage_note: str | None = None  # what happened to the database file, until it is dismissed
     log_bytes: int = 0  # of SQLite's write-ahead log
     sqlite_writers: str = sqlite.WRITERS
+    sqlite_breaks_shared_logs: bool = sqlite.breaks_shared_logs(sqlite3.sqlite_version_info)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as nested dictionaries, for JSON."""

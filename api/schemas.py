@@ -92,6 +92,7 @@ class Status(BaseModel):
     schema_version: int
     sqlite_version: str
     sqlite_writers: str = Field(description="Connections that write or fold the log")
+    sqlite_breaks_shared_logs: bool = Field(description="This version needs that there is one such connection only")
     log_bytes: int = Field(description="Size of the write-ahead log")
 
 

@@ -1,5 +1,6 @@
 """The database file as its one writer has it: opened under the lock, and opened anew when it goes away or breaks."""
 
+import json
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -28,13 +29,15 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.note: str | None = None
+        self._rules = path.with_name(path.name + ".rules")
         self._lock = CaptureLock(path)
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None  # of the file behind the connection, whatever its name is now
+        self._identity = _identity(path)  # of file and log behind the connection, whatever their names are now
         self._rescued: sqlite.Rescued = {}
         self._news: str | None = None  # a note that is not in the file yet
         self._began_new_s = -NEW_FILE_EVERY_S
         self._folded_s = 0.0
+        self._log_pinned = False
 
     def connection(self) -> sqlite3.Connection:
         """The writing connection to the file that has our name now.
@@ -44,9 +47,7 @@ class Database:
         StorageError, DatabaseBusy, SchemaTooNew
         """
         if self._connection is not None and self._identity != _identity(self.path):
-            self._rescued |= sqlite.rescue(self._connection)
-            self._tell(f"{self.path.name} was deleted or replaced while in use, what it held is not in the new one")
-            self._disconnect()
+            self._leave(self._connection)
         self._lock.acquire()
         if self._connection is None:
             self._connect()
@@ -70,6 +71,10 @@ class Database:
         elif sqlite.needs_reopening(exc):
             self._disconnect()
 
+    def copy_rules(self) -> None:
+        """Write the alert rules to a file of their own: they are few, made by hand, and must survive the database."""
+        self._copy_rules(self.connection())
+
     def dismiss(self) -> None:
         """The note has been read."""
         self.note = self._news = None
@@ -82,11 +87,13 @@ class Database:
         connection = self.connection()
         connection.execute("pragma busy_timeout = 0")
         try:
-            busy, pages, folded = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+            busy = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         finally:
             connection.execute(f"pragma busy_timeout = {sqlite.BUSY_MS}")
-        if busy:
-            LOG.warning("a long reading keeps the log of %s at %d pages, %d folded", self.path.name, pages, folded)
+        if busy and not self._log_pinned:
+            megabytes = sqlite.log_bytes(self.path) / 1e6
+            LOG.warning("somebody reads %s for long: its log has grown to %.0f MB", self.path.name, megabytes)
+        self._log_pinned = bool(busy)
 
     def close(self) -> None:
         """Fold the log into the file, close it, give the lock back."""
@@ -111,6 +118,7 @@ class Database:
                 if self._news is not None:
                     sqlite.put_note(connection, NOTE_KEY, self._news)
             self.note = sqlite.get_note(connection, NOTE_KEY)
+            self._copy_rules(connection)
         except sqlite3.Error as exc:
             connection.close()
             raise sqlite.storage_error(f"{self.path} cannot be written", exc) from exc
@@ -121,7 +129,17 @@ class Database:
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
-            self._connection = self._identity = None
+            self._connection = None
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Let go of a file that has lost its name, or its log; what the connection can still read is rescued."""
+        (file, log), (file_now, log_now) = self._identity, _identity(self.path)
+        if file != file_now:
+            self._rescued |= sqlite.rescue(connection)
+            if log == log_now is not None:  # it would be played into the new file
+                sqlite.set_aside(self.path, _now_name(), ("-wal", "-shm"))
+            self._tell(f"{self.path.name} was deleted or replaced while in use: what it held is not in the new one")
+        self._disconnect()  # folds the log, though it has no name any more, into a file that still has one
 
     def _give_up(self, exc: Exception) -> None:
         """Move a damaged file aside, with what can be rescued from it in hand."""
@@ -131,17 +149,49 @@ class Database:
             raise StorageError(f"{exc}; the file before it broke less than 10 minutes ago: is the disk well?") from exc
         with suppress(StorageError), sqlite.reading(self.path) as broken:
             self._rescued |= sqlite.rescue(broken)
-        kept = sqlite.set_aside(self.path, iso_from_us(now_us()).replace(":", ""))
+        if sqlite.RULES not in self._rescued:
+            self._rescued |= self._copied_rules()
+        kept = sqlite.set_aside(self.path, _now_name())
         self._began_new_s = now_s
         self._tell(f"{self.path.name} was damaged ({exc}): it is kept as {kept.name}, and a new one was begun")
+
+    def _copy_rules(self, connection: sqlite3.Connection) -> None:
+        part = self._rules.with_name(self._rules.name + ".part")
+        rows = connection.execute(f"select * from {sqlite.RULES}").fetchall()
+        if not rows and not self._rules.exists():
+            return
+        try:
+            part.touch(mode=0o600)
+            part.write_text(json.dumps(rows), "utf-8")
+            part.replace(self._rules)
+        except OSError as exc:
+            LOG.warning("%s cannot be written: %s", self._rules.name, exc)
+
+    def _copied_rules(self) -> sqlite.Rescued:
+        try:
+            return {sqlite.RULES: [tuple(row) for row in json.loads(self._rules.read_text("utf-8"))]}
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def _tell(self, news: str) -> None:
         LOG.error("%s", news)
         self.note = self._news = news
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What a name stands for now; None for nothing."""
+def _now_name() -> str:
+    """The time as a part of a file name."""
+    return iso_from_us(now_us()).replace(":", "")
+
+
+Identity = tuple[int, int] | None  # device and number of a file; None for none
+
+
+def _identity(path: Path) -> tuple[Identity, Identity]:
+    """What the names of a database and of its log stand for now."""
+    return _number(path), _number(sqlite.log_of(path))
+
+
+def _number(path: Path) -> Identity:
     try:
         found = path.stat()
     except OSError:

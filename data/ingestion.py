@@ -21,6 +21,7 @@ HOLD_S = 0.25  # tolerance for trades that arrive out of order
 HELD_MOST = 200_000  # rows of one symbol held before a hole is given up at once
 RATE_S = 10.0  # seconds over which trades per second are counted
 USUAL_S = 300.0  # time constant of the usual rate
+FILLED_KEPT = 1_000  # filled gaps of one symbol kept in memory; the file has them all
 RENUMBERED_US = US_PER_S  # a trade so much newer than the newest, and of a lower id, is no repeat
 
 
@@ -112,7 +113,8 @@ class _Books:
     reconnects: int = 0  # of the feed when the newest trade came
     held: dict[int, tuple[float, Trades]] = field(default_factory=dict)  # id -> arrival, table of one row; by arrival
     holes: list[_Hole] = field(default_factory=list)  # open ones
-    filled: list[Gap] = field(default_factory=list)
+    filled: deque[Gap] = field(default_factory=lambda: deque(maxlen=FILLED_KEPT))
+    filled_count: int = 0
     last_trade_us: int | None = None
     last_trade_s: float | None = None  # of an accepted trade: repeats do not make a silent symbol young
     first_arrival_s: float = 0.0
@@ -204,7 +206,7 @@ class Ingestion:
             return {symbol: self._count(symbol, books, now_s) for symbol, books in self._books.items()}
 
     def gaps(self) -> list[Gap]:
-        """Gaps found so far, open and filled, by the time they were found."""
+        """Open gaps and the newest filled ones, by the time they were found."""
         with self.emit_lock:
             every = [gap for books in self._books.values() for gap in books.filled]
             every += [hole.gap for books in self._books.values() for hole in books.holes]
@@ -323,6 +325,7 @@ class Ingestion:
         books.holes[at : at + 1] = left
         if filled is not None:
             books.filled.append(filled)
+            books.filled_count += 1
         self.gaps_version += 1
 
     def _emit(self, books: _Books, trades: Trades, late: bool = False) -> None:
@@ -379,7 +382,7 @@ class Ingestion:
             trades_per_s=recent / RATE_S,
             usual_trades_per_s=_usual_per_s(books),
             gaps_open=len(books.holes),
-            gaps_filled=len(books.filled),
+            gaps_filled=books.filled_count,
         )
 
 

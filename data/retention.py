@@ -3,7 +3,10 @@
 import sqlite3
 
 from data import sqlite
+from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
+
+LOG = logger.get("retention")
 
 LOOK_EVERY_S = 60.0  # pause between two looks at what is too old or too much
 WORK_S = 0.03  # no batch is begun later than this: trades wait in their queue meanwhile
@@ -26,6 +29,7 @@ class Retention:
         self._age_us = int(days * 86_400 * US_PER_S)
         self._most_bytes = int(gigabytes * 1e9)
         self._next_s = 0.0
+        self._gone = 0  # trades deleted and not told yet
 
     def work(self, connection: sqlite3.Connection) -> None:
         """Delete for a moment, if it is time; what is left is deleted at the next call."""
@@ -33,10 +37,14 @@ class Retention:
         if not (self._age_us or self._most_bytes) or began_s < self._next_s:
             return
         self._next_s = began_s + LOOK_EVERY_S  # also when this fails
-        while monotonic_s() - began_s < WORK_S:
-            if not self._batch(connection):
+        while gone := self._batch(connection):
+            self._gone += gone
+            if monotonic_s() - began_s >= WORK_S:
+                self._next_s = began_s
                 return
-        self._next_s = began_s
+        if self._gone:
+            LOG.info("%d old trades deleted", self._gone)
+            self._gone = 0
 
     def _batch(self, connection: sqlite3.Connection) -> int:
         """Delete a few trades in one transaction; how many."""

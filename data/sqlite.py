@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from data.trades import Trades
-from utils.clock import monotonic_s
 from utils.errors import DatabaseDamaged, SchemaTooNew, StorageError
 
 SCHEMA_VERSION = 2
@@ -30,10 +29,12 @@ MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
-WRITERS = "one"  # connections that write or checkpoint: the verdict on the versions above, fixed or not
+WRITERS = "one"  # connections that write or checkpoint, whatever the version
 LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was reading, is cut back to this
-CHECK_S = 3.0  # longest search for damage when a file is opened; a second covers 300 MB
-SMALL_BYTES = 64 << 20  # a file that was closed cleanly is searched up to this size only
+# Files up to these sizes are searched for damage when they are opened: a second for 256 MB, or five from a slow disk.
+# Larger ones are not, so that the capture goes on at once; what is broken there shows when it is touched.
+SEARCHED_CLEAN = 64 << 20
+SEARCHED_UNCLEAN = 256 << 20  # closed by a sudden death: its log was left behind
 HEADER = b"SQLite format 3\0"
 OUR_MARK = b"TABLE trade_exact"
 
@@ -102,6 +103,12 @@ MIGRATIONS = {
 }
 
 
+def breaks_shared_logs(version: tuple[int, int, int]) -> bool:
+    """Whether a SQLite can corrupt a log that two connections write; branches 3.44 and 3.50 were repaired."""
+    repaired = {44: 6, 50: 7}
+    return (3, 7, 0) <= version <= (3, 51, 2) and version[2] < repaired.get(version[1], 1_000)
+
+
 # --- opening --------------------------------------------------------------------------------------
 
 
@@ -153,8 +160,9 @@ def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
     ------
     StorageError
     """
-    if not options and not os.access(path.parent, os.W_OK) and not log_bytes(path):
-        options = "&immutable=1"  # a disk that cannot be written has no room for the index of a log, nor needs one
+    if not options and (_is_empty(path) or not (os.access(path.parent, os.W_OK) or log_bytes(path))):
+        # Beside an empty file even a reader deletes the log. A disk that cannot be written takes no index of a log.
+        options = "&immutable=1"
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro{options}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1_000)) as connection:
@@ -166,7 +174,7 @@ def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
 def _look(path: Path) -> int:
     """Schema version of a file, looked at without touching it; 0 for one that is empty or not there."""
     logged = log_bytes(path)
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists() or _is_empty(path):
         if logged:
             raise DatabaseDamaged(f"{path} is empty or gone, and its log is not")
         return 0
@@ -182,25 +190,11 @@ def _look(path: Path) -> int:
         kinds = dict(connection.execute("select name, type from sqlite_master").fetchall())
         if (kinds or version) and not (version and all(kinds.get(name) == "view" for name in VIEW_NAMES)):
             raise StorageError(f"{path} is a database of another program: it lacks our schema number or views")
-        if version <= SCHEMA_VERSION and (logged or path.stat().st_size <= SMALL_BYTES):
-            _check(connection, path)
+        if version <= SCHEMA_VERSION and path.stat().st_size <= (SEARCHED_UNCLEAN if logged else SEARCHED_CLEAN):
+            (found,) = connection.execute("pragma quick_check(1)").fetchone()
+            if found != "ok":
+                raise DatabaseDamaged(f"{path} is damaged: {' '.join(found.split())}")
     return version
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look for damage for a while: a large file is not read to its end, so that the start does not wait for it."""
-    until_s = monotonic_s() + CHECK_S
-    connection.set_progress_handler(lambda: monotonic_s() > until_s, 100_000)
-    try:
-        (found,) = connection.execute("pragma quick_check(1)").fetchone()
-    except sqlite3.OperationalError as exc:
-        if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        return
-    finally:
-        connection.set_progress_handler(None, 0)
-    if found != "ok":
-        raise DatabaseDamaged(f"{path} is damaged: {' '.join(found.split())}")
 
 
 def storage_error(what: str, exc: Exception) -> StorageError:
@@ -231,16 +225,25 @@ def _code(exc: BaseException) -> int:
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF
 
 
-def log_bytes(path: Path) -> int:
-    """Size of the write-ahead log beside a file; 0 where there is none."""
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a file, there or not."""
     target = path.resolve()
+    return target.with_name(target.name + "-wal")
+
+
+def log_bytes(path: Path) -> int:
+    """Size of the write-ahead log of a file; 0 where there is none."""
     try:
-        return target.with_name(target.name + "-wal").stat().st_size
+        return log_of(path).stat().st_size
     except OSError:
         return 0
 
 
-def set_aside(path: Path, at: str) -> Path:
+def set_aside(path: Path, at: str, parts: tuple[str, ...] = ("", "-wal", "-shm")) -> Path:
     """Give a file and its log another name, `<name>.corrupt-<at>`, so that a new one can be made; the new name.
 
     Raises
@@ -250,7 +253,7 @@ def set_aside(path: Path, at: str) -> Path:
     target = path.resolve()
     kept = target.with_name(f"{target.name}.corrupt-{at}")
     try:
-        for ending in ("", "-wal", "-shm"):
+        for ending in parts:
             part = target.with_name(target.name + ending)
             if part.exists():
                 part.rename(kept.with_name(kept.name + ending))
@@ -259,13 +262,14 @@ def set_aside(path: Path, at: str) -> Path:
     return kept
 
 
+RULES = "alert_rule"
 Rescued = dict[str, list[tuple[Any, ...]]]  # table -> rows
 
 
 def rescue(connection: sqlite3.Connection) -> Rescued:
     """What a new file takes over from one that is given up, as far as it can still be read."""
     rows: Rescued = {}
-    for table in ("alert_rule", "note"):
+    for table in (RULES, "note"):
         with suppress(sqlite3.Error):
             rows[table] = connection.execute(f"select * from {table}").fetchall()
     return rows

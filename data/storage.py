@@ -168,6 +168,7 @@ class Mirror:
         self._connection: sqlite3.Connection | None = None  # of the newest batch
         self._failure: str | None = None  # why the newest attempt to write failed
         self._writing_since_s: float | None = None
+        self._rules_changed = False
         self._instruments: dict[str, sqlite.Instrument] = {}
         self._commits_s: deque[float] = deque(maxlen=1_000)
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -258,10 +259,15 @@ class Mirror:
     def put_rule(self, body: Mapping[str, Any]) -> None:
         """Queue an alert rule."""
         self._write(lambda connection: sqlite.put_rule(connection, body))
+        self._write(self._note_change_of_rules)
 
     def drop_rule(self, rule_id: str) -> None:
         """Queue the end of an alert rule."""
         self._write(lambda connection: sqlite.drop_rule(connection, rule_id))
+        self._write(self._note_change_of_rules)
+
+    def _note_change_of_rules(self, connection: sqlite3.Connection) -> None:
+        self._rules_changed = True
 
     def put_note(self, key: str, value: str) -> None:
         """Queue a value that has to outlive the process."""
@@ -287,8 +293,7 @@ class Mirror:
                 while self._flush() and (last or self._rows >= self._flush_rows):
                     pass
                 self._failure, pause_s = None, self._flush_s
-                if not last:
-                    self._tidy()
+                self._tidy(last)
             except (sqlite3.Error, StorageError) as exc:
                 pause_s = self._failed(exc, pause_s)
             except Exception as exc:  # a bug must not end the thread: rows stay queued, and the error is shown
@@ -298,15 +303,19 @@ class Mirror:
                 self._database.close()
                 return
 
-    def _tidy(self) -> None:
-        """Keep the log and the file small; what fails here is tried again later and stops no capture."""
+    def _tidy(self, last: bool) -> None:
+        """Copy changed rules, and keep log and file small unless it is the end; what fails here stops no capture."""
         try:
-            self._database.fold()
-            self.retention.work(self._database.connection())
+            if self._rules_changed:
+                self._rules_changed = False
+                self._database.copy_rules()
+            if not last:
+                self._database.fold()
+                self.retention.work(self._database.connection())
         except sqlite3.Error as exc:
             if sqlite.is_damage(exc):
                 raise
-            LOG.warning("%s cannot be made smaller: %s", self.path.name, exc)
+            LOG.warning("%s cannot be tidied: %s", self.path.name, exc)
 
     def _failed(self, exc: Exception, pause_s: float) -> float:
         """Note an error and have the file seen to; the pause before the next attempt."""

@@ -50,6 +50,8 @@ BAD = [
     ("ws_url", "http://example.org", ["PAIRSCOPE_WS_URL", "wss://", "http://example.org"]),
     ("rest_url", "ftp://example.org", ["PAIRSCOPE_REST_URL", "https://"]),
     ("demo_rate", 0, ["PAIRSCOPE_DEMO_RATE", "greater than 0"]),
+    ("retention_days", -1, ["PAIRSCOPE_RETENTION_DAYS", "greater than or equal to 0", "-1"]),
+    ("retention_gb", "all", ["PAIRSCOPE_RETENTION_GB", "number", "'all'"]),
     ("source", "replay", ["PAIRSCOPE_REPLAY", "at least one recording"]),
     ("replay", "no/such/file.gz", ["PAIRSCOPE_REPLAY", "no/such/file.gz".replace("/", str(Path("/"))[-1])]),
     ("host", "0.0.0.0", ["PAIRSCOPE_HOST", "loopback", "PAIRSCOPE_API_TOKEN", "0.0.0.0"]),

@@ -236,3 +236,49 @@ def test_switching_the_source_is_checked_and_keeps_the_markets_apart(tmp_path):
 def test_there_is_no_engine_before_one_is_installed():
     with pytest.raises(PairscopeError, match="not started"):
         current()
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_is_told_until_it_is_dismissed(tmp_path):
+    (tmp_path / "tape.db").write_bytes(b"SQLite format 3\0" + bytes(5_000))
+    for dismissed in (False, True, None):
+        engine = ScriptedEngine(settings(tmp_path))
+        engine.start()
+        print_pair(engine, 10)
+        status = engine.status()
+        assert (status.status, status.storage_error, status.sqlite_writers) == ("ok", None, "one")
+        assert (status.storage_note is None) == (dismissed is None)
+        if dismissed is not None:
+            assert "it is kept as tape.db.corrupt-" in status.storage_note
+        if dismissed:
+            engine.dismiss_storage_note()
+            assert engine.status().storage_note is None
+        engine.stop()
+
+
+def test_a_locked_database_fails_the_status_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.sqlite.BUSY_MS", 20)
+    engine = ScriptedEngine(settings(tmp_path))
+    engine.start()
+    with closing(sqlite3.connect(tmp_path / "tape.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        print_pair(engine, 10)
+        status = until(engine.status, lambda status: status.status == "failing")
+        assert "locked" in status.storage_error
+        assert_conserved(engine)
+    until(engine.health, lambda reason: reason is None)
+    engine.stop()
+    assert {row.stored for row in engine.status().symbols.values()} == {10}
+
+
+def test_retention_follows_the_settings(tmp_path):
+    for days, left in [(0, 20), (1, 0)]:
+        engine = ScriptedEngine(settings(tmp_path, retention_days=days))
+        engine.start()
+        if not days:
+            print_pair(engine, 10)
+        with closing(sqlite3.connect(tmp_path / "tape.db")) as file:
+            until(lambda: file.execute("select count(*) from trades").fetchone()[0], lambda rows: rows == left)  # noqa: B023
+        engine.stop()

@@ -136,3 +136,33 @@ def test_a_lock_file_that_cannot_be_opened_is_a_clear_error(database, lock):
     (database.parent / "tape.db.lock").mkdir()
     with pytest.raises(StorageError, match=r"tape\.db\.lock"):
         lock.acquire()
+
+
+def test_a_lock_whose_file_was_deleted_is_not_held_and_can_be_taken_again(database, lock):
+    assert not lock.held()
+    lock.acquire()
+    assert lock.held()
+    (database.parent / "tape.db.lock").unlink()
+    assert not lock.held()
+    lock.acquire()
+    assert lock.held()
+    with pytest.raises(DatabaseBusy):
+        CaptureLock(database).acquire()
+
+
+def test_a_lock_whose_file_was_deleted_may_be_lost_to_another_process(database, lock):
+    lock.acquire()
+    (database.parent / "tape.db.lock").unlink()
+    with holder(database) as process:
+        assert not lock.held()
+        with pytest.raises(DatabaseBusy, match=f"process {process.pid}"):
+            lock.acquire()
+        assert not lock.held()
+
+
+def test_taking_a_lock_twice_is_taking_it_once(database, lock):
+    lock.acquire()
+    lock.acquire()
+    lock.release()
+    assert not lock.held()
+    CaptureLock(database).acquire()

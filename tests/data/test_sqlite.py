@@ -6,8 +6,9 @@ import shutil
 import sqlite3
 import stat
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from analytics.resampling import bars
 from data import sqlite
 from data.ingestion import Gap
 from data.trades import Trade, Trades
-from utils.errors import SchemaTooNew, StorageError
+from utils.errors import DatabaseDamaged, SchemaTooNew, StorageError
 
 START_US = 1_700_000_040_000_000  # a whole minute
 
@@ -279,6 +280,42 @@ def test_a_gap_is_recorded_and_closed_in_its_place(path, writer):
     assert plain(path, "select * from gaps order by found_us") == [(*opened[0][:-2], START_US + 7, ""), opened[1]]
 
 
+def test_a_gap_says_why_it_stays_open(path, writer):
+    row = asdict(Gap("T", 5, 9, "offline", START_US)) | {"note": "older than the exchange serves"}
+    with sqlite.transaction(writer):
+        sqlite.put_gap(writer, "v", "s", row)
+    assert plain(path, "select first_id, note from gaps") == [(5, "older than the exchange serves")]
+    with sqlite.transaction(writer):
+        sqlite.put_gap(writer, "v", "s", row | {"note": ""})
+    assert plain(path, "select first_id, note from gaps") == [(5, "")]
+
+
+def test_open_gaps_of_one_symbol_come_back_oldest_first(path, writer):
+    gaps = [Gap("T", 30, 31, "missed", 3), Gap("T", 5, 9, "missed", 1), Gap("T", 20, 21, "missed", 2, filled_us=4)]
+    with sqlite.transaction(writer):
+        for gap in (*gaps, Gap("T", 1, 2, "missed", 3), Gap("U", 1, 2, "missed", 1)):
+            sqlite.put_gap(writer, "v", "s", asdict(gap))
+        sqlite.put_gap(writer, "v", "r", asdict(gaps[0]))
+        sqlite.put_gap(writer, "w", "s", asdict(gaps[0]))
+    found = sqlite.read_gaps(path, "v", "s", "T")
+    assert [(row["first_id"], row["last_id"], row["found_us"]) for row in found] == [(5, 9, 1), (1, 2, 3), (30, 31, 3)]
+    assert list(found[0]) == COLUMNS["gaps"].split()
+    assert found[0] == {"venue": "v", "stream": "s", "note": "", **asdict(gaps[1])} | {"note": found[0]["note"]}
+    assert sqlite.read_gaps(path, "v", "s", "NONE") == []
+
+
+def test_a_note_is_kept_replaced_and_dropped(path, writer):
+    with sqlite.transaction(writer):
+        sqlite.put_note(writer, "until", "1")
+        sqlite.put_note(writer, "until", "2")
+        sqlite.put_note(writer, "other", "ü")
+    assert [sqlite.read_note(path, key) for key in ("until", "other", "none")] == ["2", "ü", None]
+    with sqlite.transaction(writer):
+        sqlite.drop_note(writer, "until")
+        sqlite.drop_note(writer, "none")
+    assert [sqlite.read_note(path, key) for key in ("until", "other")] == [None, "ü"]
+
+
 def event(seq, state="firing", value=2.5):
     """A row of the history."""
     made = AlertEvent(
@@ -455,7 +492,12 @@ def test_a_file_of_ours_that_was_killed_is_taken_up_with_its_log(tmp_path):
         assert store(connection, tape("T", (1, 10.5, 1.0), (2, 10.5, 1.0))) == [1]
 
 
-@pytest.mark.parametrize("text", [b"x\n", b"dear diary\n" * 20, b"time,price\n1,2\n" * 1_000, b"SQLite format 3\0??"])
+DUMP = b"BEGIN TRANSACTION;\nCREATE TABLE trade_exact (price real);\nCOMMIT;\n"
+
+
+@pytest.mark.parametrize(
+    "text", [b"x\n", b"dear diary\n" * 20, b"time,price\n1,2\n" * 1_000, DUMP, b"PK\3\4" + bytes(500)]
+)
 def test_a_file_that_is_no_database_is_refused_untouched(tmp_path, path, text):
     path.write_bytes(text)
     with pytest.raises(StorageError, match=r"tape\.db cannot be .*not a database"):
@@ -493,7 +535,281 @@ def test_a_database_of_another_program_is_refused_untouched(tmp_path, path, vers
     assert content(tmp_path) == before
 
 
+# --- older files ----------------------------------------------------------------------------------
+
+FILES = Path(__file__).parent / "files"
+OLDER = list(range(1, sqlite.SCHEMA_VERSION))
+
+
+def older(path, version):
+    """A file as the program of that version left it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.executescript((FILES / f"schema_{version}.sql").read_text("utf-8"))
+
+
+def everything(path):
+    """Rows of all views, without the columns that came later."""
+    columns = COLUMNS | {"gaps": COLUMNS["gaps"].removesuffix(" note")}
+    return {view: plain(path, f"select {','.join(names.split())} from {view}") for view, names in columns.items()}
+
+
+def shape(path):
+    """Tables with their columns, and the text of every view."""
+    tables = [name for (name,) in plain(path, "select name from sqlite_master where type = 'table' order by name")]
+    columns = {
+        name: plain(path, f"select name, type, \"notnull\", dflt_value, pk from pragma_table_info('{name}')")
+        for name in tables
+    }
+    return columns, plain(path, "select name, sql from sqlite_master where type = 'view' order by name")
+
+
+def test_there_is_a_step_to_every_version():
+    assert list(sqlite.MIGRATIONS) == [version + 1 for version in OLDER]
+    assert [(FILES / f"schema_{version}.sql").exists() for version in OLDER] == [True] * len(OLDER)
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_an_older_file_is_copied_and_brought_up_to_date(tmp_path, path, version):
+    older(path, version)
+    before = everything(path)
+    assert all(before.values())
+    with closing(sqlite.open_writer(path)) as connection:
+        assert store(connection, tape("NEW", (1, 10.5, 1.0))) == [1]
+        assert plain(path, "select distinct note from gaps") == [("",)]
+        connection.execute(
+            "delete from trade where instrument = (select instrument from instrument where symbol = 'NEW')"
+        )
+    assert everything(path) == before
+    assert plain(path, "pragma user_version") == [(sqlite.SCHEMA_VERSION,)]
+    copy = tmp_path / f"tape.db.v{version}-backup"
+    assert {file.name for file in tmp_path.iterdir()} == {"tape.db", copy.name}
+    assert everything(copy) == before
+    assert plain(copy, "pragma user_version") == [(version,)]
+    assert sys.platform == "win32" or stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_a_migrated_file_is_like_a_new_one(tmp_path, path, version):
+    older(path, version)
+    for name in ("tape.db", "new.db"):
+        sqlite.open_writer(tmp_path / name).close()
+    assert shape(path) == shape(tmp_path / "new.db")
+
+
+def test_a_file_of_this_version_is_not_copied(tmp_path, path):
+    for _ in range(2):
+        sqlite.open_writer(path).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["tape.db"]
+
+
+def test_a_migration_killed_at_any_statement_is_finished_by_the_next_start(tmp_path, path, monkeypatch):
+    older(path, 1)
+    before = everything(path)
+    moments, connect = [], sqlite3.connect
+
+    def snapshot(statement):
+        left = tmp_path / f"left-{len(moments)}"
+        left.mkdir()
+        for file in tmp_path.glob("tape.db*"):
+            shutil.copy(file, left / file.name)
+        moments.append((statement, left / "tape.db"))
+
+    def watched(*arguments, **options):
+        connection = connect(*arguments, **options)
+        if not options.get("uri"):
+            connection.set_trace_callback(snapshot)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    with closing(sqlite.open_writer(path)):
+        snapshot("after the commit")
+    monkeypatch.undo()
+    assert sum("CREATE" in statement.upper() or "alter" in statement for statement, _ in moments) >= 6
+    versions = []
+    for statement, left in moments:
+        versions += plain(left, "pragma user_version")
+        sqlite.open_writer(left).close()
+        assert everything(left) == before, statement
+        assert plain(left, "pragma user_version") == [(sqlite.SCHEMA_VERSION,)], statement
+        assert everything(left.with_name("tape.db.v1-backup")) == before, statement
+    assert set(versions) == {(1,), (sqlite.SCHEMA_VERSION,)}
+
+
+def test_a_file_that_cannot_be_copied_is_not_migrated(tmp_path, path):
+    older(path, 1)
+    (tmp_path / "tape.db.v1-backup.part").mkdir()
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match=r"tape\.db cannot be used as database: .*v1-backup\.part"):
+        sqlite.open_writer(path)
+    assert path.read_bytes() == before
+
+
+# --- damaged files --------------------------------------------------------------------------------
+
+
+def filled(path):
+    """A file of ours with some pages of everything."""
+    with closing(sqlite.open_writer(path)) as connection:
+        ids = np.arange(3_000)
+        store(connection, Trades.of("T", ids, START_US + ids, ids / 8 + 1, ids % 7 / 4 + 0.25, ids % 2))
+        edit(connection, rule("r1"))
+
+
+def overwrite(path, first, count, seed=1):
+    """Put random bytes over a part of a file."""
+    with path.open("r+b") as file:
+        file.seek(first)
+        file.write(np.random.default_rng(seed).bytes(count))
+
+
+@pytest.mark.parametrize("page", range(20))
+def test_a_page_of_other_bytes_is_found_at_the_start(tmp_path, path, page):
+    filled(path)
+    assert path.stat().st_size > 20 * 4_096
+    overwrite(path, max(page * 4_096, len(sqlite.HEADER)), 4_096 - (0 if page else len(sqlite.HEADER)))
+    before = content(tmp_path)
+    with pytest.raises(DatabaseDamaged, match=r"tape\.db"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("count", [16, 100])
+def test_a_header_of_other_bytes_is_damage_where_the_rest_is_ours(tmp_path, path, count):
+    filled(path)
+    overwrite(path, 0, count)
+    before = content(tmp_path)
+    with pytest.raises(DatabaseDamaged, match="header is overwritten"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == before
+
+
+def test_half_a_file_is_damage(tmp_path, path):
+    filled(path)
+    os.truncate(path, path.stat().st_size // 2)
+    before = content(tmp_path)
+    with pytest.raises(DatabaseDamaged):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == before
+
+
+def test_a_header_and_nothing_behind_it_is_damage(tmp_path, path):
+    path.write_bytes(sqlite.HEADER + b"??")
+    with pytest.raises(DatabaseDamaged, match="not a database"):
+        sqlite.open_writer(path)
+    assert content(tmp_path) == {"tape.db": sqlite.HEADER + b"??"}
+
+
+def killed(path, left):
+    """A copy of a file as a sudden death leaves it, with its log."""
+    left.mkdir()
+    with closing(sqlite.open_writer(path)) as connection:
+        connection.execute("pragma wal_autocheckpoint = 0")
+        store(connection, tape("T", *((i, 10.5, 1.0) for i in range(5_000))))
+        for name in ("tape.db", "tape.db-wal"):
+            shutil.copy(path.with_name(name), left / name)
+    return left / "tape.db"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_log_without_its_file_is_damage_since_sqlite_would_delete_it(tmp_path, path, gone):
+    left = killed(path, tmp_path / "left")
+    left.unlink() if gone else os.truncate(left, 0)
+    before = content(left.parent)
+    assert len(before["tape.db-wal"]) > 50_000
+    with pytest.raises(DatabaseDamaged, match="empty or gone, and its log is not"):
+        sqlite.open_writer(left)
+    assert content(left.parent) == before
+
+
+def test_a_log_that_was_cut_short_is_taken_up_to_there(tmp_path, path):
+    left = killed(path, tmp_path / "left")
+    log = left.with_name("tape.db-wal")
+    os.truncate(log, log.stat().st_size - 5_000)
+    with closing(sqlite.open_writer(left)) as connection:
+        assert in_view(left, "T") == []  # one transaction: all of it or nothing
+        assert store(connection, tape("T", (1, 10.5, 1.0))) == [1]
+
+
+def last_page_overwritten(path):
+    overwrite(path, path.stat().st_size - 4_096, 4_096)
+
+
+def test_only_files_of_a_moderate_size_are_searched_and_larger_ones_after_a_sudden_death(path, monkeypatch):
+    filled(path)
+    last_page_overwritten(path)
+    monkeypatch.setattr(sqlite, "SEARCHED_CLEAN", 10_000)
+    sqlite.open_writer(path).close()
+    log = path.with_name("tape.db-wal")
+    log.write_bytes(b"left behind")
+    with pytest.raises(DatabaseDamaged):
+        sqlite.open_writer(path)
+    monkeypatch.setattr(sqlite, "SEARCHED_UNCLEAN", 10_000)
+    sqlite.open_writer(path).close()
+
+
+def test_a_damaged_file_moves_aside_together_with_its_log(tmp_path, path):
+    left = killed(path, tmp_path / "left")
+    before = content(left.parent)
+    kept = sqlite.set_aside(left, "now")
+    assert content(left.parent) == {
+        name.replace("tape.db", "tape.db.corrupt-now"): data for name, data in before.items()
+    }
+    assert len(in_view(kept, "T")) == 5_000
+
+
+def test_what_can_be_read_of_a_damaged_file_goes_over_to_a_new_one(tmp_path, path, writer):
+    edit(writer, rule("r0"), rule("r1"), rule("r2"))
+    edit(writer, "r0")
+    with sqlite.transaction(writer):
+        sqlite.put_note(writer, "until", "99")
+    writer.execute("drop view trades")
+    rescued = sqlite.rescue(writer)
+    with closing(sqlite.open_writer(tmp_path / "new.db")) as connection:
+        edit(connection, rule("r2", threshold=3.0))
+        with sqlite.transaction(connection):
+            sqlite.restore(connection, rescued)
+    assert sqlite.read_alert_rules(tmp_path / "new.db") == [rule("r2", threshold=3.0), rule("r1")]
+    assert sqlite.read_note(tmp_path / "new.db", "until") == "99"
+    writer.execute("drop table note")
+    assert list(sqlite.rescue(writer)) == ["alert_rule"]
+
+
 # --- reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reader, folds", [(sqlite.reading, False), (lambda path: closing(sqlite3.connect(path)), True)]
+)
+def test_our_readers_never_fold_the_log_into_the_file(tmp_path, path, reader, folds):
+    left = killed(path, tmp_path / "left")
+    before = content(left.parent)
+    with reader(left) as connection:
+        assert connection.execute("select count(*) from trades").fetchone() == (5_000,)
+        with suppress(sqlite3.Error):
+            connection.execute("pragma wal_checkpoint(truncate)")
+    after = content(left.parent)
+    assert ({name: after.get(name) for name in before} != before) == folds
+
+
+VERSIONS = [
+    ("3.6.23", False), ("3.7.0", True), ("3.40.1", True), ("3.44.5", True), ("3.44.6", False), ("3.45.0", True),
+    ("3.50.6", True), ("3.50.7", False), ("3.51.2", True), ("3.51.3", False), ("3.53.0", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("version, breaks", VERSIONS)
+def test_versions_that_need_a_single_writer_are_known(version, breaks):
+    assert sqlite.breaks_shared_logs(tuple(map(int, version.split(".")))) == breaks
+
+
+def test_our_readers_leave_the_log_of_a_writer_alone(tmp_path, path, writer):
+    store(writer, tape("T", *((i, 10.5, 1.0) for i in range(500))))
+    before = content(tmp_path)
+    for _ in range(3):
+        assert len(sqlite.read_trades(path, "v", "s", "T")) == 500
+    after = content(tmp_path)
+    assert [after[name] == before[name] for name in ("tape.db", "tape.db-wal")] == [True, True]
 
 
 def test_a_reader_cannot_write(path, writer):

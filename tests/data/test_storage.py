@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from alerts.rules import Rule
 from analytics.resampling import bars
-from data import sqlite
+from data import sqlite, storage
 from data.feeds.replay import ReplayFeed
 from data.ingestion import Gap
 from data.storage import FIRST_ROWS, Mirror, TickBuffer
@@ -319,6 +320,22 @@ def test_rare_rows_are_written_beside_trades(path):
     assert same(stored(path), tape(range(50)))
 
 
+def test_rules_have_a_copy_of_their_own(path):
+    copy = path.with_name("tape.db.rules")
+    body = {"rule_id": "wide", "threshold": 2.0}
+    with mirrored(path) as mirror:
+        mirror.put_rule(body)
+        mirror.put_rule({"rule_id": "narrow"})
+        until(copy.exists, bool)
+        mirror.drop_rule("narrow")
+    with path.open("r+b") as file:
+        file.seek(16)
+        file.write(bytes(5_000))
+    with mirrored(path) as mirror:
+        assert "tape.db was damaged" in mirror.storage_note
+    assert sqlite.read_alert_rules(path) == [body]
+
+
 # --- nothing is lost ------------------------------------------------------------------------------
 
 
@@ -408,6 +425,286 @@ def test_a_full_disk_is_told_and_nothing_is_lost(path, refusing):
         until(told.rows, lambda rows: rows == 8_200)
         assert (told.new, told.known) == ({"T": 8_100}, {"T": 100})
         assert same(stored(path), tape(range(8_100)))
+
+
+def test_a_read_only_file_is_told_and_nothing_is_lost(path, monkeypatch):
+    open_writer, healthy = sqlite.open_writer, threading.Event()
+
+    def opened(path):
+        connection = open_writer(path)
+        if not healthy.is_set():
+            connection.execute("pragma query_only = 1")  # what SQLite then says is what a read-only disk makes it say
+        return connection
+
+    with mirrored(path) as mirror:
+        mirror.put(tape(range(10)))
+        drained(mirror)
+        mirror._connection.execute("pragma query_only = 1")
+        monkeypatch.setattr(sqlite, "open_writer", opened)
+        mirror.put(tape(range(10, 20)))
+        assert "attempt to write a readonly database" in until(lambda: mirror.error, bool)
+        assert mirror.queued("T") == 10
+        healthy.set()
+        drained(mirror)
+        until(lambda: mirror.error, lambda error: error is None)
+    assert (same(stored(path), tape(range(20))), mirror.storage_note) == (True, None)
+
+
+def test_a_slow_disk_is_told_while_it_is_slow_and_nothing_is_lost(path, monkeypatch):
+    insert, begun, ready = sqlite.insert_trades, threading.Event(), threading.Event()
+
+    def wait(*arguments):
+        begun.set()
+        ready.wait()
+        return insert(*arguments)
+
+    monkeypatch.setattr(sqlite, "insert_trades", wait)
+    monkeypatch.setattr(storage, "SLOW_S", 0.05)
+    with mirrored(path) as mirror:
+        assert mirror.error is None
+        mirror.put(tape(range(10)))
+        begun.wait()
+        assert "the disk is slow: a write has taken" in until(lambda: mirror.error, bool)
+        assert mirror.put(tape(range(10, 20))) == 10
+        assert mirror.queued("T") == 20
+        ready.set()
+        until(lambda: mirror.error, lambda error: error is None)
+        drained(mirror)
+    assert same(stored(path), tape(range(20)))
+
+
+def test_a_locked_or_read_only_file_is_no_reason_not_to_start(path, impatient):
+    with mirrored(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        mirror = Mirror(path, "v", "s", flush_s=0.01)
+        mirror.start()
+        assert "database is locked" in mirror.error
+        mirror.put(tape(range(10)))
+        assert mirror.queued("T") == 10
+    drained(mirror)
+    until(lambda: mirror.error, lambda error: error is None)
+    mirror.stop()
+    assert same(stored(path), tape(range(10)))
+
+
+@pytest.mark.parametrize("deleted", ["tape.db*", "."])
+def test_a_file_deleted_under_our_feet_is_made_anew_and_what_waits_goes_there(path, deleted):
+    path = path.parent / "var" / path.name
+    with mirrored(path) as mirror:
+        mirror.put(tape(range(10)))
+        drained(mirror)
+        with mirror.counting:
+            if deleted == ".":
+                shutil.rmtree(path.parent)
+            else:
+                for file in path.parent.glob(deleted):
+                    file.unlink()
+        mirror.put(tape(range(10, 20)))
+        drained(mirror)
+        assert "tape.db was deleted or replaced while in use" in until(lambda: mirror.storage_note, bool)
+        until(lambda: mirror.error, lambda error: error is None)
+    assert same(stored(path), tape(range(10, 20)))
+
+
+def test_a_batch_whose_file_is_deleted_before_its_commit_is_written_to_the_next_one(path, monkeypatch):
+    insert = sqlite.insert_trades
+    with mirrored(path) as mirror:
+        told = Committed(mirror)
+
+        def deleting(connection, owner, trades):
+            monkeypatch.setattr(sqlite, "insert_trades", insert)
+            path.unlink()
+            return insert(connection, owner, trades)
+
+        monkeypatch.setattr(sqlite, "insert_trades", deleting)
+        mirror.put(tape(range(10)))
+        drained(mirror)
+        until(told.rows, lambda rows: rows == 10)
+    assert (told.new, told.known) == ({"T": 10}, {"T": 0})
+    assert same(stored(path), tape(range(10)))
+
+
+def overwrite_pages(path):
+    """Random bytes over all pages but the first, as a dying disk leaves them."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4_096)
+        file.write(np.random.default_rng(3).bytes(size - 4_096))
+
+
+def overwrite_header(path):
+    """Random bytes over the header."""
+    with path.open("r+b") as file:
+        file.write(np.random.default_rng(3).bytes(100))
+
+
+@pytest.mark.parametrize("damage", [overwrite_pages, overwrite_header])
+def test_damage_that_shows_while_running_costs_no_trade_that_waits(path, damage):
+    with mirrored(path, flush_s=0.02) as mirror:
+        told = Committed(mirror)
+        mirror.put(tape(range(3_000)))
+        drained(mirror)
+        until(told.rows, lambda rows: rows == 3_000)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("pragma wal_checkpoint(truncate)")
+        mirror._connection.execute("pragma shrink_memory")  # or it would not look at the disk for a while
+        damage(path)
+        broken = path.stat().st_size
+        mirror.put(tape(range(1_000, 1_010)))
+        mirror.put(tape(range(3_100, 3_200)))
+        mirror.put(tape(range(5), "U"))
+        note = until(lambda: mirror.storage_note, bool)
+        drained(mirror)
+        drained(mirror, "U")
+        until(lambda: mirror.error, lambda error: error is None)
+        (kept,) = path.parent.glob("tape.db.corrupt-*Z")
+        assert kept.stat().st_size == broken
+        assert kept.name in note
+        assert same(stored(path), tape([*range(1_000, 1_010), *range(3_100, 3_200)]))
+        mirror.put(tape(range(3_200, 3_300)))
+        drained(mirror)
+        assert mirror.storage_note == note
+        mirror.dismiss_note()
+        assert mirror.storage_note is None
+    assert len(list(path.parent.glob("tape.db.corrupt-*Z"))) == 1
+    with mirrored(path) as mirror:
+        assert mirror.storage_note is None
+
+
+def test_what_happened_to_the_file_is_told_by_the_next_run_too(path):
+    for found, told in [(b"", False), (sqlite.HEADER + bytes(5_000), True), (None, True)]:
+        if found is not None:
+            path.write_bytes(found)
+        with mirrored(path) as mirror:
+            assert ("tape.db was damaged" in (mirror.storage_note or "")) == told
+    with mirrored(path) as mirror:
+        mirror.dismiss_note()
+    with mirrored(path) as mirror:
+        assert mirror.storage_note is None
+
+
+DISK = """
+import os
+import subprocess
+import sys
+from pathlib import Path
+import numpy as np
+from data import sqlite
+from data.storage import Mirror
+from data.trades import Trades
+from tests.waiting import until
+
+disk = Path(sys.argv[1])
+path = disk / "tape.db"
+
+
+def mount(options):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+
+
+def tape(first, last):
+    ids = np.arange(first, last)
+    return Trades.of("T", ids, 1_700_000_040_000_000 + ids, ids / 8 + 1, ids + 1.0, ids % 2)
+
+
+def count():
+    return len(sqlite.read_trades(path, "v", "s", "T"))
+
+
+def mirror():
+    return Mirror(path, "v", "s", flush_s=0.02)
+
+
+def full_and_back():
+    one = mirror()
+    one.start()
+    one.put(tape(0, 100))
+    until(lambda: one.queued("T"), lambda rows: rows == 0)
+    filler = open(disk / "filler", "wb", buffering=0)
+    try:
+        while filler.write(bytes(4096)):
+            pass
+    except OSError:
+        filler.close()
+    one.put(tape(100, 20_000))
+    assert until(lambda: one.error, bool)
+    assert (one.queued("T"), count(), one.alive) == (19_900, 100, True)
+    (disk / "filler").unlink()
+    until(lambda: one.queued("T"), lambda rows: rows == 0, within_s=10)
+    assert until(lambda: one.error, lambda error: error is None) is None
+    one.stop()
+    assert (count(), one.storage_note) == (20_000, None)
+
+
+def full_at_the_start():
+    mirror_of_before()
+    filler = open(disk / "filler", "wb", buffering=0)
+    try:
+        while filler.write(bytes(4096)):
+            pass
+    except OSError:
+        filler.close()
+    one = mirror()
+    one.start()
+    one.put(tape(100, 20_000))
+    assert until(lambda: one.error, bool)
+    assert one.queued("T") == 19_900
+    (disk / "filler").unlink()
+    until(lambda: one.queued("T"), lambda rows: rows == 0, within_s=10)
+    one.stop()
+    assert (count(), one.storage_note) == (20_000, None)
+
+
+def mirror_of_before():
+    before = mirror()
+    before.start()
+    before.put(tape(0, 100))
+    before.stop()
+
+
+def read_only_and_back():
+    mirror_of_before()
+    mount_again("ro")
+    one = mirror()
+    one.start()
+    assert "ead-only" in one.error or "readonly" in one.error, one.error
+    one.put(tape(100, 300))
+    assert (count(), one.queued("T")) == (100, 200)
+    mount_again("rw")
+    until(lambda: one.queued("T"), lambda rows: rows == 0, within_s=10)
+    assert until(lambda: one.error, lambda error: error is None) is None
+    one.stop()
+    assert (count(), one.storage_note) == (300, None)
+
+
+def mount_again(how):
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
+mount("size=3m")
+globals()[sys.argv[2]]()
+print("done")
+"""
+
+
+def private_mounts():
+    """Whether this system lets us mount disks that nobody else sees."""
+    try:
+        return (
+            subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "t", "/mnt"], capture_output=True).returncode == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not private_mounts(), reason="needs mounts of one's own")
+@pytest.mark.parametrize("case", ["full_and_back", "full_at_the_start", "read_only_and_back"])
+def test_a_real_disk_may_fail_and_come_back(tmp_path, case):
+    command = ["unshare", "-rm", sys.executable, "-c", DISK, str(tmp_path), case]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "done\n", done.stderr
 
 
 def test_a_bug_is_told_and_does_not_end_the_thread(path, monkeypatch):

@@ -62,6 +62,11 @@ class Faults:
             self._number += 1
         return deliveries
 
+    @property
+    def waiting(self) -> int:
+        """Trades that go out after later ones."""
+        return len(self._held)
+
     def rest(self) -> list[tuple[float, Trade]]:
         """Trades that still wait for later ones."""
         held, self._held = self._held, []

@@ -74,10 +74,10 @@ class Floor:
                 self._tell(trade)
 
     def _tell(self, trade: Trade) -> None:
-        open_peers = self.open_peers
+        open_peers = [peer for peer in self.open_peers if not (peer.frozen or peer.socket.transport.is_closing())]
         for market, stream, route in SERVED:
             name = stream_name(trade.symbol, stream)
-            takers = [p for p in open_peers if p.route == route and name in p.streams and not p.frozen]
+            takers = [p for p in open_peers if p.route == route and name in p.streams]
             for combined in {peer.combined for peer in takers}:
                 text = format_trade(trade, market, stream, combined)
                 alike = [peer for peer in takers if peer.combined is combined]

@@ -1,6 +1,7 @@
 """One connection to the fake exchange: what it asked for, how requests are answered, how it can be mistreated."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -149,17 +150,19 @@ class _Dripping:
     def end(self) -> asyncio.Transport:
         """The real transport, with everything that waits written to it."""
         self._task.cancel()
-        self._transport.write(bytes(self._waiting))
+        with contextlib.suppress(RuntimeError):  # the same
+            self._transport.write(bytes(self._waiting))
         return self._transport
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     async def _run(self) -> None:
-        while not self._transport.is_closing():
-            await asyncio.sleep(self._every_s)
-            if self._waiting:
-                self._transport.write(bytes((self._waiting.popleft(),)))
+        with contextlib.suppress(RuntimeError):  # the connection was closed meanwhile
+            while not self._transport.is_closing():
+                await asyncio.sleep(self._every_s)
+                if self._waiting:
+                    self._transport.write(bytes((self._waiting.popleft(),)))
 
 
 def peer_of(connection: ServerConnection) -> Peer:

@@ -1,0 +1,31 @@
+"""Every chaos scenario in its short form: what `python run.py chaos` shows in full."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from tests.chaos.__main__ import SCENARIOS, run
+from tests.chaos.table import Row, Size, table
+
+AT_ONCE = 3  # most of their time is waiting
+SLOWEST_FIRST = ("storage", "limits", "silence", "kills", "refused", "complete", "sustained")
+
+
+@pytest.fixture(scope="module")
+def results() -> Iterator[Mapping[str, Future[list[Row]]]]:
+    """The rows of every scenario, as they come, each from a process of its own: an exchange must not wait."""
+    with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
+        yield {name: pool.submit(run, name, Size(short=True)) for name in SLOWEST_FIRST}
+
+
+def test_every_scenario_is_here():
+    assert set(SLOWEST_FIRST) == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", SLOWEST_FIRST)
+def test_it_holds(results, name):
+    rows = results[name].result()
+    assert len(rows) > 1
+    assert all(row.holds for row in rows), "\n" + table(rows)
