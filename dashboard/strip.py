@@ -1,6 +1,6 @@
 """The status strip that is always in sight, the banners of markets that are not live, and toasts for alerts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -120,6 +120,8 @@ def banner(engine: Engine, status: Status) -> None:
         st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(replay_text(engine, status))}</div>')
     elif status.mode == "BLOCKED":
         _live_banner(engine, "BLOCKED", f"{status.detail}{_next_try(status)}")
+    if status.storage_note:
+        _acted_banner("note", "STORAGE", status.storage_note, "Dismiss", engine.dismiss_storage_note)
     if status.storage_error:
         st.html(f'<div class="ps-banner"><b class="ps-attention">MEMORY-ONLY</b> {escape(memory_text(status))}</div>')
 
@@ -138,9 +140,14 @@ def _demo_banner(engine: Engine, status: Status) -> None:
 
 
 def _live_banner(engine: Engine, word: str, text: str) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="banner"):
+    _acted_banner("live", word, text, "Try now", engine.retry_live)
+
+
+def _acted_banner(key: str, word: str, text: str, label: str, act: Callable[[], None]) -> None:
+    """A banner with a button."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"banner-{key}"):
         st.html(f'<div class="ps-banner"><b class="ps-attention">{word}</b> {escape(text)}</div>')
-        st.button("Try now", key="retry-live", on_click=engine.retry_live, width="content")
+        st.button(label, key=f"act-{key}", on_click=act, width="content")
 
 
 def replay_text(engine: Engine, status: Status) -> str:

@@ -69,10 +69,14 @@ class FakeEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.failing = False
         self.storage_error: str | None = None
+        self.storage_note: str | None = None
         self.backfill: dict[str, Any] | None = None
 
     def now_us(self) -> int:
         return START_US + self.bars_held * US_PER_S + US_PER_S // 2
+
+    def dismiss_storage_note(self) -> None:
+        self.storage_note = None
 
     def gaps(self) -> list[Any]:
         return self.gap_list
@@ -91,6 +95,7 @@ class FakeEngine:
             unattributed={},
             replay=self.replay,
             storage_error=self.storage_error,
+            storage_note=self.storage_note,
             backfill=self.backfill,
             memory_bytes=0,
             rss_bytes=1,

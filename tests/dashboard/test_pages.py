@@ -100,7 +100,7 @@ def test_the_demo_market_says_why_and_when_and_offers_to_try_now(engine, page):
     engine.mode, engine.detail, engine.retry_in_s = "DEMO", "name not resolved", 42.0
     app = open_page(page)
     assert "No live market: name not resolved. It is tried again in 42 s." in words(app)
-    app.button(key="retry-live").click().run()
+    app.button(key="act-live").click().run()
     assert ("retry_live",) in engine.calls
 
 
@@ -108,14 +108,14 @@ def test_a_demo_market_that_was_chosen_says_so(engine):
     engine.mode, engine.source = "DEMO", "demo"
     app = open_page()
     assert "as chosen under Market" in words(app)
-    assert not [button for button in app.button if button.key == "retry-live"]
+    assert not [button for button in app.button if button.key == "act-live"]
 
 
 def test_a_blocked_market_says_why_and_offers_to_try_now(engine):
     engine.mode, engine.detail, engine.retry_in_s = "BLOCKED", "the exchange refuses this place (451)", 290.0
     app = open_page()
     assert "refuses this place (451) · next try in 290 s" in words(app)
-    assert [button for button in app.button if button.key == "retry-live"]
+    assert [button for button in app.button if button.key == "act-live"]
 
 
 def test_a_replay_says_where_it_stands(engine):
@@ -265,6 +265,14 @@ def test_repairs_in_progress_and_what_stays_open_are_told(engine):
 def test_coverage_is_not_claimed_before_the_first_trade(engine):
     engine.rows = {symbol: symbol_status(received=0, stored=0, queued=0) for symbol in engine.symbols}
     assert "coverage <b>–</b>" in words(open_page())
+
+
+def test_what_happened_to_the_database_is_told_until_it_is_dismissed(engine):
+    engine.storage_note = "tape.db was damaged: it was moved aside as tape.db.corrupt-1 and a new one begun"
+    app = open_page()
+    assert "moved aside as tape.db.corrupt-1" in words(app)
+    next(button for button in app.button if button.label == "Dismiss").click().run()
+    assert "moved aside" not in words(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
