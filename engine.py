@@ -366,6 +366,9 @@ class Engine:
             raise InputError(f"source must be auto, binance-um, binance-spot, demo or replay, was {source!r}", "source")
         if source == "replay" and not self.settings.replay:
             raise InputError("there is no recording to replay: start with --replay FILE", "source")
+        waiting = sum(row.queued for row in self.session.ingestion.counts().values())
+        if self.session.mirror.error and waiting:
+            raise InputError(f"{waiting} trades wait for the database ({self.session.mirror.error}): not now", "source")
         with self._switching:
             self._end_probe()
             self._source, self._why, self._reached, self._retry_at_s = source, "", False, None

@@ -212,7 +212,9 @@ class Session:
                 bars.add(trades)
 
     def _store_closed(self, symbol: str, timeframe: str, bars: _Bars, now_us: int) -> bool:
-        """Write some bars that are due; whether there were any."""
+        """Write some bars that are due; whether there were any. While the disk fails they stay due."""
+        if self.mirror.error is not None:
+            return False
         due = bars.due(now_us, self.known_us(symbol))
         if due is not None:
             self.mirror.put_bars(symbol, timeframe, due.frame())

@@ -267,6 +267,9 @@ def test_a_locked_database_fails_the_status_and_loses_nothing(tmp_path, monkeypa
         print_pair(engine, 10)
         status = until(engine.status, lambda status: status.status == "failing")
         assert "locked" in status.storage_error
+        until(engine.status, lambda status: any(row.queued for row in status.symbols.values()))
+        with pytest.raises(InputError, match="wait for the database"):
+            engine.switch("demo")
         assert_conserved(engine)
     until(engine.health, lambda reason: reason is None)
     engine.stop()
