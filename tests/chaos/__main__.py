@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios named, print the table, write the JSON; 1 if anything does not hold."""
     parser = argparse.ArgumentParser(prog="run.py chaos", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; all where none is given")
-    parser.add_argument("--short", action="store_true", help="the form that every test run includes: two minutes, not 45")
+    parser.add_argument("--short", action="store_true", help="the form of every test run: two minutes, not 45")
     parser.add_argument("--hours", type=float, default=0.0, help="length of the sustained load, in place of 25 minutes")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(SCENARIOS))
