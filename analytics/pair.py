@@ -7,6 +7,7 @@ and nothing looks ahead. Tests and half-life rest on one fit over the newest `te
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from analytics.checks import pair
 from analytics.cointegration import EngleGranger, engle_granger
-from analytics.hedge import HedgeFit, ols
+from analytics.hedge import HedgeFit, huber, ols, theil_sen, tls
 from analytics.mean_reversion import HalfLife, half_life, spread
 from analytics.stationarity import ADF, adf
 from analytics.statistics import last_fit, rolling_correlation, rolling_fit
@@ -23,6 +24,7 @@ from analytics.verdict import caveats, verdict
 from utils.errors import AnalysisError, DegenerateSeries, InputError, TooFewObservations
 
 METHODS = ("ols",)
+OTHER_METHODS = (huber, theil_sen, tls)
 PLAIN_ADF_NOTE = "ignores that the ratio was fitted"
 SERIES = ("hedge_ratio", "intercept", "spread", "spread_mean", "spread_std", "zscore", "correlation")
 
@@ -88,6 +90,7 @@ class PairAnalysis:
     zscore: np.ndarray
     correlation: np.ndarray  # of log returns
     fit: HedgeFit | None
+    other_fits: tuple[HedgeFit, ...]  # by other methods on the same bars, for comparison
     engle_granger: EngleGranger | None  # y on x
     engle_granger_xy: EngleGranger | None  # x on y
     adf: ADF | None  # plain, on the residual of `fit`: see PLAIN_ADF_NOTE
@@ -146,7 +149,8 @@ class PairAnalysis:
     def as_dict(self) -> dict[str, Any]:
         """Everything but the rows, ready for JSON: None for what is undefined or infinite."""
         parts = ("params", "fit", "engle_granger", "engle_granger_xy", "adf", "half_life", "provisional")
-        body = {name: None if (part := getattr(self, name)) is None else asdict(part) for name in parts}
+        body: dict[str, Any] = {name: None if (part := getattr(self, name)) is None else asdict(part) for name in parts}
+        body["other_fits"] = [asdict(fit) for fit in self.other_fits]
         head = {
             "n_obs": self.n_obs,
             "last_ts_us": None if self.ts_us is None else int(self.ts_us[-1]),
@@ -266,12 +270,20 @@ def _tested(y: np.ndarray, x: np.ndarray, params: PairParams) -> dict[str, Any]:
         missing |= dict.fromkeys(("half_life", "adf"), missing["fit"])
     return {
         "fit": fit,
+        "other_fits": () if fit is None else tuple(filter(None, (_fitted(method, y, x) for method in OTHER_METHODS))),
         "half_life": None if residual is None else attempt("half_life", params.min_bars, lambda: half_life(residual)),
         "adf": None if residual is None else attempt("adf", params.min_bars_coint, lambda: adf(residual)),
         "engle_granger": attempt("engle_granger", params.min_bars_coint, lambda: engle_granger(y, x)),
         "engle_granger_xy": attempt("engle_granger_xy", params.min_bars_coint, lambda: engle_granger(x, y)),
         "missing": missing,
     }
+
+
+def _fitted(method: Callable[[np.ndarray, np.ndarray], HedgeFit], y: np.ndarray, x: np.ndarray) -> HedgeFit | None:
+    try:
+        return method(y, x)
+    except AnalysisError:
+        return None  # a comparison that the data does not support is left out
 
 
 def _provisional(analysis: PairAnalysis, y: float, x: float) -> Provisional:

@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from analytics.cointegration import EngleGranger
+from analytics.hedge import HedgeFit
 from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from analytics.verdict import ALPHA
@@ -21,6 +22,7 @@ from utils.clock import US_PER_S, hhmmss
 
 CHART_HEIGHT = 1_000  # pixels
 EVENTS = 6
+FIT_NAMES = {"huber": "Huber", "theil_sen": "Theil-Sen", "tls": "total least squares"}
 
 
 def page(engine: Engine, view: View) -> None:
@@ -170,6 +172,7 @@ def hedge(analysis: PairAnalysis, view: View) -> str:
         life = formats.NONE if analysis.half_life is None else _time(analysis.half_life.bars, view)
         reach = f"±{formats.significant(1.96 * fit.stderr, 2)}"
         rows.append(Row((f"OLS, {fit.n_obs} bars", formats.significant(fit.hedge_ratio, 4), reach, life)))
+    rows += [_other_fit(fit) for fit in analysis.other_fits]
     return section("Hedge ratio", table(("method", "ratio", "95 %", "half-life"), rows))
 
 
@@ -183,6 +186,12 @@ def events(engine: Engine, view: View) -> str:
     return section(
         "Last events", table(("UTC", ""), body) if body else '<p class="ps-muted">No alerts and no gaps so far.</p>'
     )
+
+
+def _other_fit(fit: HedgeFit) -> Row:
+    """Another method on the same bars: the ratio should not hang on the choice; its errors are for independent ones."""
+    reach = f"±{formats.significant(1.96 * fit.stderr, 2)}"
+    return Row((FIT_NAMES[fit.method], formats.significant(fit.hedge_ratio, 4), reach, ""), "muted")
 
 
 def _gap_text(gap: Gap) -> str:
