@@ -41,9 +41,11 @@ LOG = logger.get("engine")
 STEP_S = 0.1  # pause of the evaluator between rounds
 EVALUATE_S = 1.0  # seconds between judgements of the alert rules
 BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
+WRITTEN_S = 1.5  # how long a switch waits for the disk
 REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
 STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
 STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
+STALE_MUTE_S = 15.0  # ... or without any trade since the start
 ANALYSES_KEPT = 64
 
 
@@ -313,7 +315,9 @@ class Engine:
         unlisted = session.backfill.state.unlisted if session.backfill is not None else ()
         wrong = f"{', '.join(unlisted)} is not traded on {session.feed.venue}" if unlisted else ""
         if state.mode == "LIVE":
-            stale = sorted(symbol for symbol, row in symbols.items() if row.stale)
+            silent_s = monotonic_s() - session.opened_s
+            mute = {symbol for symbol in self._symbols if symbol not in symbols and silent_s > STALE_MUTE_S}
+            stale = sorted(mute | {symbol for symbol in self._symbols if symbol in symbols and symbols[symbol].stale})
             if stale:
                 return "STALE", wrong or f"no trade for a while: {', '.join(stale)}", None
             return "LIVE", wrong or state.detail, None
@@ -366,13 +370,20 @@ class Engine:
             raise InputError(f"source must be auto, binance-um, binance-spot, demo or replay, was {source!r}", "source")
         if source == "replay" and not self.settings.replay:
             raise InputError("there is no recording to replay: start with --replay FILE", "source")
-        waiting = sum(row.queued for row in self.session.ingestion.counts().values())
-        if self.session.mirror.error and waiting:
-            raise InputError(f"{waiting} trades wait for the database ({self.session.mirror.error}): not now", "source")
+        self._check_written()
         with self._switching:
             self._end_probe()
             self._source, self._why, self._reached, self._retry_at_s = source, "", False, None
             self._open("binance-um" if source == "auto" else source)
+
+    def _check_written(self) -> None:
+        """A market is not closed while its trades cannot be written: they would be lost."""
+        mirror, began_s = self.session.mirror, monotonic_s()
+        while mirror.alive and mirror.waiting and mirror.committed_s < began_s:
+            if mirror.error or monotonic_s() - began_s > WRITTEN_S:
+                why = mirror.error or "busy"
+                raise InputError(f"{mirror.waiting} trades wait for the database ({why}): not now", "source")
+            self._stop.wait(STEP_S)
 
     def dismiss_storage_note(self) -> None:
         """What happened to the database file has been read."""
@@ -465,8 +476,10 @@ class Engine:
         if not isinstance(session.feed, SocketFeed) or session.feed.state.mode != "LIVE":
             return
         rows = self._symbol_status(session, monotonic_s())
-        mute = {symbol for symbol, row in rows.items() if row.stale and row.last_trade_age_s is not None}
-        if mute - self._relieved and len(mute) < len(rows):
+        usual = {symbol: counts.usual_trades_per_s for symbol, counts in session.ingestion.counts().items()}
+        busy = [symbol for symbol in self._symbols if usual.get(symbol, 0.0) > STALE_TRADES / STALE_MOST_S]
+        mute = {symbol for symbol in busy if rows[symbol].stale and rows[symbol].last_trade_age_s is not None}
+        if mute - self._relieved and len(mute) < len(busy):
             session.feed.relieve(f"no trade of {', '.join(sorted(mute))} while others trade")
         self._relieved = mute
 
@@ -527,6 +540,8 @@ class Engine:
         state = feed.state
         self._why = state.detail or f"no trade arrived within {self.settings.live_deadline_s:g} s"
         self._retry_at_s = now_s + (BLOCKED_RETRY_S if state.mode == "BLOCKED" else self.settings.live_retry_s)
+        if state.retry_at_s is not None:  # the exchange may have asked for more
+            self._retry_at_s = max(self._retry_at_s, state.retry_at_s)
         LOG.warning("the exchange cannot be reached: %s", self._why)
 
     def _end_probe(self) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
+
 from data.feeds.binance import Listing
 from data.ingestion import Gap, Ingestion
 from data.trades import Trades
@@ -138,10 +140,16 @@ class Backfill:
             self._show(retry_at_s=now_s + wait_s)
             return False
         try:
-            if due:
-                self._repair(max(due, key=lambda gap: (gap.found_us, gap.last_id)))
+            if wants_listing:  # first: the budget comes with it
+                self._listing_due_s = now_s + LISTING_S
+                self._listing = self._history.listing()
             else:
-                self._look_up()
+                newest = max(due, key=lambda gap: (gap.found_us, gap.last_id))
+                try:
+                    self._repair([gap for gap in due if gap.symbol == newest.symbol], newest)
+                except FeedError:
+                    self._effort(newest).not_before_s = now_s + 2 * self._pause_s()  # another gap goes first
+                    raise
         except FeedError as exc:
             self._pause(exc)
             return False
@@ -149,68 +157,68 @@ class Backfill:
         self._show(detail="", retry_at_s=None)
         return True
 
-    def _look_up(self) -> None:
-        """Learn which symbols the exchange lists: a wrong one would be acknowledged and silent."""
-        self._listing = self._history.listing()
-        self._listing_due_s = monotonic_s() + LISTING_S
-
-    def _repair(self, gap: Gap) -> None:
-        """Ask for the newest page of a gap."""
-        oldest_id = self._oldest_id.get(gap.symbol, 0)
-        least_id = self._least_id.setdefault((gap.symbol, gap.found_us), gap.last_id + 1 - self._most)
-        if gap.last_id < max(oldest_id, least_id):
+    def _repair(self, gaps: list[Gap], newest: Gap) -> None:
+        """Ask for the page that ends with a gap, and with it for what other gaps of its symbol miss there."""
+        symbol, last = newest.symbol, newest.last_id
+        least_id = self._least_id.setdefault((symbol, newest.found_us), last + 1 - self._most)
+        oldest_id = self._oldest_id.get(symbol, 0)
+        if last < max(oldest_id, least_id):
             limit = f"beyond the limit of {self._most} trades" if least_id > oldest_id else self._history.reach
-            self._ingestion.explain(gap, limit)
+            self._ingestion.explain(newest, limit)
             return
-        first = max(gap.first_id, oldest_id, least_id, gap.last_id + 1 - self._page)
-        try:
-            trades = self._history.trades(gap.symbol, first, gap.last_id + 1 - first)
-        except HistoryTooOld:
-            self._oldest_id[gap.symbol] = first + 1
-            if first < gap.last_id:  # newer ones of the page may be served: look by halves for where that begins
-                self._repair_from(gap, (first + 1 + gap.last_id + 1) // 2)
-            return
-        self._take(gap, first, trades)
-
-    def _repair_from(self, gap: Gap, first: int) -> None:
-        """Ask for the end of a gap, ever less of it until something is served."""
+        floor = max(last + 1 - self._page, oldest_id)
+        sharing = [gap for gap in gaps if gap.last_id >= floor and gap.first_id <= last]
+        first = max(min(gap.first_id for gap in sharing), floor, min(least_id, newest.first_id))
+        first = max(first, least_id) if first >= newest.first_id else first
         while True:
             try:
-                trades = self._history.trades(gap.symbol, first, gap.last_id + 1 - first)
+                trades = self._history.trades(symbol, first, last + 1 - first)
                 break
-            except HistoryTooOld:
-                self._oldest_id[gap.symbol] = first + 1
-                if first >= gap.last_id:
+            except HistoryTooOld:  # newer ones of the page may be served: look by halves for where that begins
+                self._oldest_id[symbol] = first + 1
+                if first >= last:
                     return
-                first = (first + 1 + gap.last_id + 1) // 2
-        self._take(gap, first, trades)
+                first = (first + 1 + last + 1) // 2
+        self._take([gap for gap in sharing if gap.last_id >= first], first, last, trades)
 
-    def _take(self, gap: Gap, first: int, trades: Trades) -> None:
-        """Hand over what belongs to the gap; what the answer skipped is asked for again, a few times."""
+    def _take(self, gaps: list[Gap], first: int, last: int, trades: Trades) -> None:
+        """Hand over what gaps miss; what the answer skipped is asked for again, a few times."""
         ids = trades.trade_id
-        wanted = trades[(ids >= first) & (ids <= gap.last_id)]
-        if len(wanted):
-            self._ingestion.offer(wanted)
-            self._show(repaired=self._state.repaired + len(wanted))
-            return
+        missed = np.zeros(len(ids), bool)
+        for gap in gaps:
+            inside = (ids >= max(gap.first_id, first)) & (ids <= min(gap.last_id, last))
+            missed |= inside
+            if not inside.any():
+                self._note_absence(gap, max(gap.first_id, first), min(gap.last_id, last))
+        if missed.any():
+            self._ingestion.offer(trades[missed])
+            self._show(repaired=self._state.repaired + int(missed.sum()))
+
+    def _note_absence(self, gap: Gap, first: int, last: int) -> None:
+        """Count an answer without the ids asked for; after some, they and they alone count as not served."""
         effort = self._effort(gap)
         effort.tries += 1
         effort.not_before_s = monotonic_s() + min(2.0 ** (effort.tries - 1), FAILED_S[1])
         if effort.tries >= ABSENT_TRIES:
-            self._ingestion.explain(gap, "not served by the exchange")
+            self._ingestion.explain(gap, "not served by the exchange", first, last)
+            open_now = {(gap.symbol, gap.first_id, gap.last_id) for gap in self._ingestion.open_gaps()}
+            self._efforts = {key: effort for key, effort in self._efforts.items() if key in open_now}
 
     def _effort(self, gap: Gap) -> _Effort:
         return self._efforts.setdefault((gap.symbol, gap.first_id, gap.last_id), _Effort())
 
     def _pause(self, error: FeedError) -> None:
         """Wait before the next request: as long as the exchange asks, else ever longer."""
-        pause_s = min(FAILED_S[0] * 2.0**self._failures, FAILED_S[1])
+        pause_s = self._pause_s()
         if not isinstance(error, FeedPaused | FeedBlocked):  # those are kept by the client itself
             self._failures = min(self._failures + 1, 30)
             self._not_before_s = monotonic_s() + pause_s
         if self._state.detail != str(error):
             log.warning("gaps wait: %s", error)
         self._show(detail=str(error), retry_at_s=monotonic_s() + max(pause_s, self._history.wait_s()))
+
+    def _pause_s(self) -> float:
+        return min(FAILED_S[0] * 2.0**self._failures, FAILED_S[1])
 
     def _show(self, **changes: Any) -> None:
         unlisted: tuple[str, ...] = ()

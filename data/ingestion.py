@@ -21,6 +21,7 @@ HOLD_S = 0.25  # tolerance for trades that arrive out of order
 HELD_MOST = 200_000  # rows of one symbol held before a hole is given up at once
 RATE_S = 10.0  # seconds over which trades per second are counted
 USUAL_S = 300.0  # time constant of the usual rate
+FAR_IDS = 10_000_000  # a jump of ids that no market makes while we listen
 FILLED_KEPT = 1_000  # filled gaps of one symbol kept in memory; the file has them all
 RENUMBERED_US = US_PER_S  # a trade so much newer than the newest, and of a lower id, is no repeat
 
@@ -92,10 +93,13 @@ def still_missing(known: Iterable[Gap], stored: Trades) -> tuple[list[Gap], list
         left, done = _Hole(gap, gap.last_id).filled(inside, at_us) if inside.size else ([_Hole(gap, gap.last_id)], None)
         missing += [hole.gap for hole in left]
         filled += [] if done is None else [done]
-    covered = [(gap.first_id, gap.last_id) for gap in missing]
     for first, last in holes:
-        if not any(low <= last and first <= high for low, high in covered):
-            missing.append(Gap(stored.symbol, first, last, "offline", at_us))
+        covered = [(gap.first_id, gap.last_id) for gap in missing if gap.first_id <= last and gap.last_id >= first]
+        start = first
+        for low, high in [*sorted(covered), (last + 1, last + 1)]:
+            if start < low:
+                missing.append(Gap(stored.symbol, start, low - 1, "offline", at_us))
+            start = max(start, high + 1)
     return missing, filled
 
 
@@ -181,12 +185,12 @@ class Ingestion:
             books.received += count
             books.rejected[reason] = books.rejected.get(reason, 0) + count
 
-    def resume(self, symbol: str, last_id: int, missing: Iterable[Gap] = ()) -> None:
+    def resume(self, symbol: str, last_id: int, missing: Iterable[Gap] = (), last_us: int | None = None) -> None:
         """Expect the id after `last_id` next: the newest trade that an earlier run stored; and what it missed."""
         with self.emit_lock:
             books = self._of(symbol)
             if books.next_id is None:
-                books.next_id, books.resumed = last_id + 1, True
+                books.next_id, books.resumed, books.last_trade_us = last_id + 1, True, last_us
                 books.holes = [_Hole(gap, gap.last_id) for gap in missing]
                 self.gaps_version += 1
 
@@ -212,19 +216,38 @@ class Ingestion:
             every += [hole.gap for books in self._books.values() for hole in books.holes]
         return sorted(every, key=lambda gap: (gap.found_us, gap.symbol, gap.first_id))
 
+    def is_current(self, symbol: str) -> bool:
+        """Whether a symbol has delivered on the connection that is open now: before that, silence proves nothing."""
+        with self.emit_lock:
+            books = self._books.get(symbol)
+            return (
+                books is not None
+                and books.last_trade_s is not None
+                and not books.resumed
+                and (books.reconnects == self.reconnects())
+            )
+
     def open_gaps(self) -> list[Gap]:
         """What is missing now, by symbol and id."""
         with self.emit_lock:
             found = [hole.gap for books in self._books.values() for hole in books.holes]
         return sorted(found, key=lambda gap: (gap.symbol, gap.first_id))
 
-    def explain(self, gap: Gap, note: str) -> None:
-        """Say why an open gap stays open."""
+    def explain(self, gap: Gap, note: str, first_id: int | None = None, last_id: int | None = None) -> None:
+        """Say why an open gap, or these ids of it, stay open; the rest of it becomes gaps of its own."""
+        first = gap.first_id if first_id is None else first_id
+        last = gap.last_id if last_id is None else last_id
+        runs = [(gap.first_id, first - 1, ""), (first, last, note), (last + 1, gap.last_id, "")]
         with self.emit_lock:
-            for hole in self._of(gap.symbol).holes:
+            holes = self._of(gap.symbol).holes
+            for at, hole in enumerate(holes):
                 if hole.gap == gap:
-                    hole.gap = replace(gap, note=note)
+                    pieces = [replace(gap, first_id=a, last_id=b, note=text) for a, b, text in runs if a <= b]
+                    holes[at : at + 1] = [_Hole(piece, piece.last_id) for piece in pieces[:-1]] + [
+                        _Hole(pieces[-1], hole.whole_last_id)
+                    ]
                     self.gaps_version += 1
+                    return
 
     # --- inside, with the lock held -----------------------------------------------------------------
 
@@ -259,6 +282,10 @@ class Ingestion:
         trades = trades[first]
         if books.next_id is None:
             books.next_id = int(ids[0])
+        far = ids > books.next_id + FAR_IDS
+        if far.any() and not books.resumed and books.reconnects == self.reconnects():
+            books.rejected["id"] = books.rejected.get("id", 0) + int(far.sum())  # nobody trades so much in a moment
+            trades, ids = trades[~far], ids[~far]
         below = ids < books.next_id
         if below.any():
             self._accept_late(books, trades[below])

@@ -146,7 +146,7 @@ class Session:
             for gap in filled:
                 self.mirror.put_gap(gap)
         self.buffer.append(stored)
-        self.ingestion.resume(symbol, int(stored.trade_id[-1]), missing)
+        self.ingestion.resume(symbol, int(stored.trade_id[-1]), missing, int(stored.ts_us[-1]))
 
     def housekeep(self, final: bool = False) -> None:
         """What has to happen now and then: give up held trades, mark bars that miss trades, write closed bars."""
@@ -195,8 +195,8 @@ class Session:
         return bars
 
     def known_us(self, symbol: str) -> float:
-        """Time up to which trades arrive: while the exchange is out of reach, that of the last one."""
-        if not self.live or self.feed.state.mode == "LIVE":
+        """Time up to which trades arrive: of the last one, while this connection has not brought another."""
+        if not self.live or (self.feed.state.mode == "LIVE" and self.ingestion.is_current(symbol)):
             return float("inf")
         last = self.buffer.last(symbol)
         return 0 if last is None else last.ts_us
@@ -237,12 +237,14 @@ class Session:
     def _mark(self, symbol: str, bars: _Bars, missing: Iterable[Gap]) -> None:
         """Mark the bars that each open gap touches, and take the marks of what is there now away."""
         gaps = {(gap.first_id, gap.last_id): gap for gap in missing if gap.symbol == symbol}
-        for ids in bars.marked.keys() - gaps.keys():
-            times = bars.marked.pop(ids)
+        gone = {ids: bars.marked.pop(ids) for ids in bars.marked.keys() - gaps.keys()}
+        for times in gone.values():
             bars.resampler.mark_complete(*times)
             bars.store_again(times[0])
         for ids in gaps.keys() - bars.marked.keys():
             found = self._times_around(gaps[ids])
+            if found is None:  # beyond memory by now: a piece has the times of the gap that it is left of
+                found = next((times for (a, b), times in gone.items() if a <= ids[0] and ids[1] <= b), None)
             if found is not None:
                 bars.marked[ids] = found
                 bars.resampler.mark_incomplete(*found)

@@ -171,6 +171,7 @@ class Mirror:
         self._rules_changed = False
         self._instruments: dict[str, sqlite.Instrument] = {}
         self._commits_s: deque[float] = deque(maxlen=1_000)
+        self.committed_s = 0.0  # monotonic time of the newest commit
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def start(self) -> None:
@@ -216,6 +217,11 @@ class Mirror:
         """What happened to the file has been read."""
         self._database.dismiss()
         self.drop_note(NOTE_KEY)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for their commit."""
+        return self._rows
 
     @property
     def alive(self) -> bool:
@@ -356,7 +362,8 @@ class Mirror:
             self._writing_since_s = None
         if not self._database.is_ours():
             return True  # the file was deleted meanwhile: the rows are still queued, and go to the next one
-        self._commits_s.append(monotonic_s() - began_s)
+        self.committed_s = monotonic_s()
+        self._commits_s.append(self.committed_s - began_s)
         self._settle(batch, new, len(writes))
         return True
 

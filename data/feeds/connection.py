@@ -44,6 +44,12 @@ class Connection:
         self._requests: deque[str] = deque()
         self._sent_s: deque[float] = deque(maxlen=REQUESTS_PER_S)
         self._aborted = False
+        self.asked_s = 0.0  # monotonic time of the newest text sent
+
+    @property
+    def waiting(self) -> int:
+        """Texts that are queued and not sent yet."""
+        return len(self._requests)
 
     def dial(self, url: str, timeout_s: float) -> None:
         """Connect and shake hands. Raises whatever went wrong: see `ending_of`."""
@@ -85,6 +91,7 @@ class Connection:
                 return
             self._ws.send(self._requests.popleft())
             self._sent_s.append(now_s)
+            self.asked_s = now_s
 
     def abort(self) -> None:
         """Break off dialling or waiting, from any thread."""

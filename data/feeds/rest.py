@@ -22,6 +22,8 @@ PAGE = 1_000  # most trades a page
 BUDGET_SHARE = 0.5  # of the weight that the exchange allows this address: others may share it
 LISTING_WEIGHT = 20  # exchangeInfo, on the dearer of the markets
 TIMEOUT_S = (5.0, 15.0)  # to connect, and between two bytes
+ANSWER_S, ANSWER_BYTES = 30.0, 64 << 20  # most time and size of an answer
+LEAST_PAUSE_S = 5.0  # after a 429 or 418
 TOO_OLD = -4166
 MINUTE_US = 60 * US_PER_S
 BANNED_UNTIL = re.compile(r"banned until (\d{13})")
@@ -73,6 +75,7 @@ class Rest:
         self._base_url, self._host = f"{base_url.rstrip('/')}{market.rest_path}", urlsplit(base_url).netloc
         self._closed: FeedError | None = None
         self._closed_until_s = 0.0
+        self._hung_up = False
         self._session = requests.Session()
 
     def stay_away(self, until_us: int) -> None:
@@ -129,7 +132,8 @@ class Rest:
         return listing
 
     def hang_up(self) -> None:
-        """Close the connection."""
+        """Close the connection, and break off an answer that is being read."""
+        self._hung_up = True
         self._session.close()
 
     def _get(self, path: str, query: Mapping[str, str], weight: int) -> bytes:
@@ -137,25 +141,36 @@ class Rest:
             raise self.closed
         self.budget.spend(weight, now_us())
         try:
-            answer = self._session.get(self._base_url + path, params=query, timeout=TIMEOUT_S)
+            with self._session.get(self._base_url + path, params=query, timeout=TIMEOUT_S, stream=True) as answer:
+                body = self._read(answer)
         except requests.RequestException as exc:
             raise FeedError(f"{self._host} does not answer: {type(exc).__name__}") from None
         used = answer.headers.get(USED_WEIGHT, "")
         if used.isdecimal():
             self.budget.told(int(used))
         if answer.status_code != 200:
-            raise self._refused(answer)
-        return answer.content
+            raise self._refused(answer, body)
+        return body
 
-    def _refused(self, answer: requests.Response) -> FeedError:
+    def _read(self, answer: requests.Response) -> bytes:
+        """The body, within time and size: an answer may drip for hours."""
+        end_s, body = monotonic_s() + ANSWER_S, bytearray()
+        for part in answer.iter_content(65_536):
+            body += part
+            if monotonic_s() > end_s or self._hung_up or len(body) > ANSWER_BYTES:
+                raise FeedError(f"{self._host} answers too slowly, or with more than {ANSWER_BYTES >> 20} MB")
+        return bytes(body)
+
+    def _refused(self, answer: requests.Response, body: bytes) -> FeedError:
         """The error for an answer that is not 200; what it forbids is obeyed from here on."""
         status = answer.status_code
-        code, message = _complaint(answer.content)
+        code, message = _complaint(body)
         blocked = refusal(status, self._host)
         if blocked is not None:
             return self._close(blocked, BLOCKED_RETRY_S)
         if status in BAN_RETRY_S:
             wait_s = _asked_wait_s(answer.headers.get("Retry-After", ""), message, BAN_RETRY_S[status])
+            wait_s = max(wait_s, LEAST_PAUSE_S)  # "0", or an end that our clock has passed, is no invitation
             word = "asks for fewer requests" if status == 429 else "has banned this address for a while"
             return self._close(FeedPaused(f"{self._host} {word} (HTTP {status})", wait_s), wait_s)
         if code == TOO_OLD:

@@ -272,10 +272,13 @@ class SocketFeed:
             return False
         if relief.ending is not None:
             log.warning("no second connection: %s", relief.ending.detail)
+            if relief.ending.retry_s is not None:  # the exchange asks for a pause
+                self._relief_not_before_s = max(self._relief_not_before_s, now_s + relief.ending.retry_s)
             self._drop_relief()
             return False
         first_s = relief.session.last_trade_s
-        return first_s is not None and now_s - relief.session.opened_s >= OVERLAP_S
+        asked_s = max(relief.session.opened_s, relief.session.link.asked_s)
+        return first_s is not None and not relief.session.link.waiting and now_s - asked_s >= OVERLAP_S
 
     def _wants_relief(self, session: _Session, now_s: float) -> str:
         """Why this connection should be followed by another; empty while it is good."""
@@ -285,10 +288,10 @@ class SocketFeed:
             return f"it is {(now_s - session.opened_s) / 3_600:.1f} h old"
         if session.behind_since_s is not None and now_s - session.behind_since_s > LAG_HOLD_S:
             return f"it has fallen behind by more than {LAG_S:g} s"
-        why, self._relieve_why = self._relieve_why, ""
-        return why
+        return self._relieve_why
 
     def _start_relief(self, why: str, sink: Sink) -> None:
+        self._relieve_why = ""
         url, named = self._address()
         relief = _Relief(_Session(Connection(), named, frozenset(named)), url)
         relief.thread = threading.Thread(target=self._warm_up, args=(relief, sink), name="feed-relief", daemon=True)

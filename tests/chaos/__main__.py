@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "limits": limits.limits,
     "sustained": sustained.sustained,
     "storage": storage.storage,
+    "files": storage.files,
 }
 
 

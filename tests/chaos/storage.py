@@ -38,11 +38,15 @@ Switch = Callable[[bool], object]  # spoil the disk (True) or make it well
 
 
 def storage(size: Size) -> Iterator[Row]:
-    """Every fault of the disk, one after the other."""
+    """A disk that cannot be written for a while."""
     pause_s = size.pick(1.5, 30)
     yield from _full(pause_s)
     yield from _read_only(pause_s)
     yield from _read_only_at_start()
+
+
+def files(_size: Size) -> Iterator[Row]:
+    """A file that is damaged, empty or too new, each met at the start."""
     with folder() as path:
         yield from _broken(path)
 
@@ -130,7 +134,6 @@ def _read_only_at_start() -> Iterator[Row]:
 
 
 def _broken(path: Path) -> Iterator[Row]:
-    """Files that are damaged, empty or too new, each met at the start."""
     database = path / "tape.db"
     with _exchange() as exchange:
         with capture(exchange, database) as app:
@@ -145,7 +148,7 @@ def _broken(path: Path) -> Iterator[Row]:
 
 
 def _overwritten(exchange: FakeExchange, database: Path) -> Iterator[Row]:
-    name = "storage-page-overwritten"
+    name = "file-page-overwritten"
     disk.overwrite_pages(database, 3, 4)
     damaged = _hash(database)
     with capture(exchange, database) as app:
@@ -162,7 +165,7 @@ def _overwritten(exchange: FakeExchange, database: Path) -> Iterator[Row]:
 
 
 def _zero_length(exchange: FakeExchange, database: Path) -> Iterator[Row]:
-    name = "storage-zero-length"
+    name = "file-zero-length"
     database.touch()
     with capture(exchange, database) as app:
         live(app)
@@ -173,7 +176,7 @@ def _zero_length(exchange: FakeExchange, database: Path) -> Iterator[Row]:
 
 
 def _newer(database: Path) -> Iterator[Row]:
-    name = "storage-newer-schema"
+    name = "file-newer-schema"
     with closing(sqlite3.connect(database)) as file:
         (version,) = file.execute("pragma user_version").fetchone()
         file.execute(f"pragma user_version = {version + 1}")

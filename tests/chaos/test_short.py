@@ -9,8 +9,8 @@ import pytest
 from tests.chaos.__main__ import SCENARIOS, run
 from tests.chaos.table import Row, Size, table
 
-AT_ONCE = 3  # most of their time is waiting
-SLOWEST_FIRST = ("storage", "limits", "silence", "kills", "refused", "complete", "sustained")
+AT_ONCE = 4  # most of their time is waiting
+SLOWEST_FIRST = ("limits", "storage", "silence", "kills", "files", "refused", "complete", "sustained")
 
 
 @pytest.fixture(scope="module")

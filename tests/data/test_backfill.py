@@ -121,14 +121,43 @@ def test_ids_that_the_exchange_does_not_hold_are_tried_some_times_and_then_expla
             (40, 41, "not served by the exchange"),
             (60, 60, "not served by the exchange"),
         ]
-        assert past.calls.count((60, 1)) == 3 and past.calls.count((40, 2)) == 3
+        assert past.calls == [(2, 98), *[(40, 21)] * 3]  # both in one page
+
+
+def test_one_page_repairs_all_gaps_that_it_covers():
+    seen = [[i] for i in range(1, 2_400, 2)]
+    past = Past()
+    with repairing(past, *seen) as (_, sink):
+        until(sink.open_gaps, lambda gaps: not gaps, 10)
+        assert len(past.calls) <= 4
+        assert ids_of(sink) == list(range(1, 2_400))
+
+
+def test_what_is_not_served_is_split_from_what_is(monkeypatch):
+    monkeypatch.setattr(backfill, "ABSENT_TRIES", 2)
+    monkeypatch.setattr(backfill, "FAILED_S", (0.01, 0.01))
+    with repairing(Past(held=range(1, 4_001)), [1], [5_001]) as (_, sink):
+        until(sink.open_gaps, lambda gaps: len(gaps) == 1 and gaps[0].note, 5)
+        (gap,) = sink.open_gaps()
+        assert (gap.first_id, gap.last_id, gap.note) == (4_001, 5_000, "not served by the exchange")
+        assert ids_of(sink) == [*range(1, 4_001), 5_001]
+
+
+def test_the_listing_is_asked_for_before_any_gap():
+    past, order = Past(), []
+    trades, listing = past.trades, past.listing
+    past.trades = lambda *a: (order.append("trades"), trades(*a))[1]
+    past.listing = lambda: (order.append("listing"), listing())[1]
+    with repairing(past, [1], [100]) as (_, sink):
+        until(sink.open_gaps, lambda gaps: not gaps, 5)
+    assert order == ["listing", "trades"]
 
 
 def test_a_trade_that_rest_learns_of_a_little_later_is_found(monkeypatch):
     monkeypatch.setattr(backfill, "FAILED_S", (0.05, 0.05))
     past = Past(held=set(range(1, 101)) - {60})
     with repairing(past, [1], [100]) as (_, sink):
-        until(lambda: past.calls.count((60, 1)), lambda tries: tries == 1, 5)
+        until(lambda: past.calls, lambda calls: (60, 1) in calls, 5)
         past.held.add(60)
         until(sink.open_gaps, lambda gaps: not gaps, 5)
 

@@ -375,6 +375,25 @@ def test_what_earlier_runs_missed_is_compared_with_what_is_stored():
     assert [(gap.first_id, gap.last_id, gap.found_us) for gap in filled] == [(7, 8, 2)]
 
 
+def test_a_record_that_ran_ahead_of_its_trades_hides_nothing():
+    missing, _ = still_missing([Gap("T", 10, 59, "missed", 1)], tape([1, 5, 6, 7, 8, 9, 101]))
+    assert [(gap.first_id, gap.last_id, gap.cause) for gap in sorted(missing, key=lambda gap: gap.first_id)] == [
+        (2, 4, "offline"),
+        (10, 59, "missed"),
+        (60, 100, "offline"),
+    ]
+
+
+def test_an_id_far_from_any_other_is_refused_and_blinds_nobody():
+    line = Line()
+    line.offer(*range(10))
+    line.offer(10**15)
+    line.offer(*range(10, 20))
+    line.wait(PATIENCE_S)
+    counts = line.counts()
+    assert (counts.rejected, counts.last_trade_id, line.gaps()) == ({"id": 1}, 19, [])
+
+
 def test_the_age_of_the_last_trade_is_that_of_an_accepted_one():
     line = Line()
     line.offer(1)

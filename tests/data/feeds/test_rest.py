@@ -54,6 +54,16 @@ def test_no_request_leaves_while_the_exchange_asks_for_a_pause(exchange, status)
     assert told == [pytest.approx(now_us() + 37 * US_PER_S, abs=US_PER_S)]
 
 
+@pytest.mark.parametrize("status", [429, 418])
+def test_a_pause_of_no_length_is_one_nevertheless(exchange, status):
+    client = Rest(USDM, exchange.rest_url)
+    exchange.refuse_rest(status, {"Retry-After": "0"})
+    for _ in range(3):
+        with pytest.raises(FeedPaused):
+            client.listing()
+    assert statuses(exchange) == [status] and client.wait_s() > 4
+
+
 def test_the_end_of_a_ban_is_read_from_its_message(exchange):
     until_ms = (now_us() + 90 * US_PER_S) // 1_000
     assert rest_module._asked_wait_s("", f"IP banned until {until_ms}.", 5.0) == pytest.approx(90, abs=1)
