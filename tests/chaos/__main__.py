@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.chaos import complete, kills, limits, silence, storage, sustained
-from tests.chaos.table import Row, Size, failed, table
+from tests.table import Row, Size, failed, table
 from utils.clock import iso_from_us, now_us
 
 RESULTS = Path(__file__).resolve().parents[2] / "var" / "chaos.json"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from tests.chaos.proof import BarProof, gap_rows, joined, prove_bars, stored, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, StatusReads, capture, caught_up, folder, live, settled, stop, subscribed
-from tests.chaos.table import Row, Size, at_least, equal
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.faults import Faults
 from tests.running import Running
+from tests.table import Row, Size, at_least, equal
 from tests.waiting import until
 
 ENDS = 20  # trades of each symbol at both ends of the tape that nothing befalls

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.chaos.proof import counts, first_ids, is_sound, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, Status, capture, finish, folder, live, unbalanced
-from tests.chaos.table import Row, Size, at_least, at_most, equal
 from tests.fakes.exchange import FakeExchange
+from tests.table import Row, Size, at_least, at_most, equal
 
 NAME = "kills"
 RATE = 1_000.0

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from tests.chaos.proof import first_ids, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, capture, finish, folder, live, received, stop
-from tests.chaos.table import Row, Size, at_least, at_most, equal
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.faults import Faults
 from tests.running import Running
+from tests.table import Row, Size, at_least, at_most, equal
 from tests.waiting import until
 
 RATE = 300.0

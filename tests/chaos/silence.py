@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tests.chaos.proof import first_ids, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, Status, capture, finish, folder, live, seconds_until
-from tests.chaos.table import Row, Size, at_most, equal
 from tests.fakes.exchange import FakeExchange
+from tests.table import Row, Size, at_most, equal
 from tests.waiting import until
 
 RATE = 150.0

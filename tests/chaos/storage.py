@@ -28,9 +28,9 @@ from tests.chaos.subject import (
     stop,
     unbalanced,
 )
-from tests.chaos.table import Row, Size, at_least, at_most, equal
 from tests.fakes.exchange import FakeExchange
 from tests.running import ROOT, Running
+from tests.table import Row, Size, at_least, at_most, equal
 
 RATE = 500.0
 SEEN_S, BACK_S = 5.0, 15.0

@@ -12,9 +12,9 @@ import psutil
 
 from tests.chaos.proof import first_ids, reading, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, capture, finish, folder, live, unbalanced
-from tests.chaos.table import Row, Size, at_most, equal, shown
 from tests.fakes.exchange import FakeExchange
 from tests.running import Running
+from tests.table import Row, Size, at_most, equal, shown
 from utils.clock import now_us
 
 NAME = "sustained"

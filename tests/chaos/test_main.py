@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.chaos import __main__ as chaos
-from tests.chaos.table import Row, Size, at_least, at_most, equal
+from tests.table import Row, Size, at_least, at_most, equal
 
 
 def good(size: Size):

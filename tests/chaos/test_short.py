@@ -7,7 +7,7 @@ from multiprocessing import get_context
 import pytest
 
 from tests.chaos.__main__ import SCENARIOS, run
-from tests.chaos.table import Row, Size, table
+from tests.table import Row, Size, table
 
 AT_ONCE = 3  # most of their time is waiting
 SLOWEST_FIRST = ("limits", "storage", "silence", "files", "refused", "complete", "sustained")

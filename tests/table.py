@@ -1,4 +1,4 @@
-"""What a chaos run shows: one row for each thing that has to hold."""
+"""What a proof run (chaos, calibrate) shows: one row for each thing that has to hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ WIDEST = 60  # characters of a cell
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise under one fault."""
+    """One promise under one condition."""
 
     scenario: str
     what: str
@@ -47,6 +47,13 @@ def at_most(scenario: str, what: str, most: float, found: float, unit: str) -> R
 def at_least(scenario: str, what: str, least: float, found: float, unit: str = "") -> Row:
     """A row that holds from a limit on."""
     return Row(scenario, what, f">= {_text(least)} {unit}".strip(), f"{_text(found)} {unit}".strip(), found >= least)
+
+
+def within(scenario: str, what: str, least: float, most: float, found: float, unit: str = "") -> Row:
+    """A row that holds between two limits, both included; NaN does not."""
+    return Row(
+        scenario, what, f"{least:g} to {most:g} {unit}".strip(), f"{found:.4g} {unit}".strip(), least <= found <= most
+    )
 
 
 def shown(scenario: str, what: str, found: str) -> Row:
