@@ -6,7 +6,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.chaos.__main__ import SCENARIOS, run
+from tests.chaos.__main__ import PROOF, SCENARIOS
 from tests.table import Row, Size, table
 
 AT_ONCE = 3  # most of their time is waiting
@@ -18,7 +18,7 @@ ALONE = ("kills",)  # promises how soon a start is LIVE, so nothing else may sta
 def results() -> Iterator[Mapping[str, Future[list[Row]]]]:
     """The rows of every scenario, as they come, each from a process of its own: an exchange must not wait."""
     with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
-        yield {name: pool.submit(run, name, Size(short=True)) for name in SLOWEST_FIRST}
+        yield {name: pool.submit(PROOF.run, name, Size(short=True)) for name in SLOWEST_FIRST}
 
 
 def test_every_scenario_is_here():
@@ -33,7 +33,7 @@ def test_it_holds(results, name):
 @pytest.mark.parametrize("name", ALONE)
 def test_it_holds_alone(results, name):
     wait(results.values())
-    check(run(name, Size(short=True)))
+    check(PROOF.run(name, Size(short=True)))
 
 
 def check(rows: list[Row]) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.chaos import __main__ as chaos
-from tests.table import Row, Size, at_least, at_most, equal
+from tests.proofs import Proof
+from tests.table import Row, Size, at_least, at_most, equal, within
 
 
 def good(size: Size):
@@ -22,30 +22,32 @@ def broken(size: Size):
 
 
 @pytest.fixture
-def results(monkeypatch, tmp_path):
-    monkeypatch.setattr(chaos, "SCENARIOS", {"good": good, "bad": bad, "broken": broken})
-    monkeypatch.setattr(chaos, "RESULTS", tmp_path / "var" / "chaos.json")
-    return tmp_path / "var" / "chaos.json"
+def proof(tmp_path) -> Proof:
+    return Proof("trial", "A trial.", {"good": good, "bad": bad, "broken": broken}, tmp_path / "var")
 
 
-def test_status_is_0_where_everything_holds(results, capsys):
-    assert chaos.main(["good", "--short"]) == 0
+def run(proof: Proof, *arguments: str) -> int:
+    return proof.main(proof.parser(), arguments)
+
+
+def test_status_is_0_where_everything_holds(proof, capsys):
+    assert run(proof, "good", "--short") == 0
     assert "1 of 1 hold" in capsys.readouterr().out
-    written = json.loads(results.read_text())
+    written = json.loads((proof.folder / "trial.json").read_text())
     assert written["rows"] == [{"scenario": "good", "what": "missing", "expected": "0", "found": "0", "holds": True}]
     assert written["short"] and written["machine"]["cores"]
 
 
-def test_status_is_1_where_anything_does_not(results, capsys):
-    assert chaos.main([]) == 1
+def test_status_is_1_where_anything_does_not(proof, capsys):
+    assert run(proof) == 1
     told = capsys.readouterr().out
     assert "2 of 4 hold" in told
     assert "not within 20 s; newest: None" in told  # the scenario that broke off, in one line
 
 
-def test_an_unknown_scenario_is_refused(results, capsys):
+def test_an_unknown_scenario_is_refused(proof, capsys):
     with pytest.raises(SystemExit):
-        chaos.main(["god"])
+        run(proof, "god")
     assert "no scenario named god; there are good, bad, broken" in capsys.readouterr().err
 
 
@@ -58,6 +60,9 @@ def test_an_unknown_scenario_is_refused(results, capsys):
         (at_most("s", "w", 10, float("nan"), "s"), False),
         (at_least("s", "w", 10, 9), False),
         (at_least("s", "w", 10, 10), True),
+        (within("s", "w", 4, 6.5, 6.5, "%"), True),
+        (within("s", "w", 4, 6.5, 3.9, "%"), False),
+        (within("s", "w", 4, 6.5, float("nan"), "%"), False),
     ],
 )
 def test_limits_hold_up_to_themselves(row: Row, holds):
