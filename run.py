@@ -34,6 +34,7 @@ commands (before any option):
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
   chaos [NAME] [--short]  every promise under every fault, as a table and in var/chaos.json
+  calibrate [NAME] [--short]  error rates of every test and interval, in var/calibrate.json
 
 The first start makes the folder .venv and installs requirements.txt into it; later starts only look.
 Every option of the dashboard and of capture is also an environment variable, PAIRSCOPE_<NAME>."""
@@ -66,6 +67,7 @@ COMMANDS = {
     "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
+    "calibrate": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.calibrate")),
     # The peers are heavy and pin what they like: they never share an environment with the product.
     "bench": Command(".venv-bench", ("requirements.txt", "requirements-bench.txt"), ("-m", "bench")),
 }
@@ -93,7 +95,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | test | check | bench | chaos] [options]",
+        usage="python run.py [capture | test | check | bench | chaos | calibrate] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -210,13 +212,15 @@ def check_python(version: Sequence[int]) -> None:
 def prepare(command: Command) -> Path:
     """The interpreter of the command's environment, which is set up where it is not in step."""
     # Only here, where the Python is known to be new enough to read it.
-    from utils.environment import Environment, SetupError
+    from utils.environment import Environment, SetupError, compile_once
     from utils.environment import prepare as set_up
 
     environment = Environment(ROOT, command.folder, command.needs)
     try:
         if set_up(environment, sys.stderr):
             print("Pairscope: starting", file=sys.stderr, flush=True)
+        if command.serves:
+            compile_once(environment, "analytics", "analytics.warm", sys.stderr)
     except SetupError as exc:
         raise Failure(str(exc)) from exc
     return environment.python

@@ -32,6 +32,7 @@ ABOVE_THE_ENGINE = ("config", "utils", "engine", "analytics", "alerts.rules", "d
 # The longest name that fits a module is its rule; a module without a rule has no place in the house.
 RULES = {
     "utils": Rule(ours=("utils",), foreign=()),
+    "utils.compiled": Rule(foreign=("numba",)),
     "config": Rule(ours=("utils",), never=SCREEN),
     "data.trades": Rule(ours=("utils",), foreign=("numpy", "pandas")),
     "analytics": Rule(

@@ -25,6 +25,7 @@ from typing import TextIO
 from utils.errors import PairscopeError
 
 STAMP = "pairscope-installed.json"
+COMPILED = "pairscope-compiled"
 MARK = "pairscope-unfinished"
 QUIET_LINE_S = 5.0  # between progress lines where the output is a file, not a terminal
 
@@ -285,6 +286,35 @@ def _make(environment: Environment, log: TextIO, lock: TextIO) -> None:
     code, lines = run_logged([base, "-m", "venv", str(folder)], environment.root, log, lock)
     if code:
         raise SetupError(f"{folder.name} cannot be made: {why_pip_failed(lines)}; the whole log is {environment.log}")
+
+
+def compile_once(environment: Environment, folder: str, module: str, out: TextIO) -> None:
+    """Run a module that compiles what the sources in a folder need, once for each version of them.
+
+    A failure is told and changes nothing: whatever is not compiled here is when it is first called.
+    """
+    try:
+        with only_one(environment.root / "var" / "setup.lock", out) as lock:
+            _compile_once(environment, folder, module, lock, out)
+    except OSError as exc:
+        out.write(f"Not compiled in advance: {exc.strerror or exc} ({exc.filename})\n")
+
+
+def _compile_once(environment: Environment, folder: str, module: str, lock: TextIO, out: TextIO) -> None:
+    made = hashlib.sha256((environment.folder / STAMP).read_bytes())
+    for source in sorted((environment.root / folder).rglob("*.py")):
+        made.update(source.read_bytes() + b"\0")
+    stamp = environment.folder / COMPILED
+    if stamp.is_file() and stamp.read_text("utf-8") == made.hexdigest():
+        return
+    out.write("Compiling the numeric kernels (once a version)\n")
+    out.flush()
+    with (environment.root / "var" / "compile.log").open("w", encoding="utf-8") as log:
+        code, lines = run_logged([str(environment.python), "-m", module], environment.root, log, lock)
+    if code:
+        out.write(f"Not compiled in advance: {lines[-1] if lines else 'no reason was told'}\n")
+    else:
+        stamp.write_text(made.hexdigest(), "utf-8")
 
 
 def discard(folder: Path) -> None:

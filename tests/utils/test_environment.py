@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from utils import environment
-from utils.environment import MARK, STAMP, Environment, Progress, SetupError, pip_step, prepare, why_pip_failed
+from utils.environment import (
+    COMPILED,
+    MARK,
+    STAMP,
+    Environment,
+    Progress,
+    SetupError,
+    compile_once,
+    pip_step,
+    prepare,
+    why_pip_failed,
+)
 
 
 class Terminal(io.StringIO):
@@ -30,6 +41,9 @@ class Pip:
         self.killed = False
 
     def __call__(self, command, cwd, log, lock, heard=lambda _: None):
+        if command[1:] == ["-m", "kernels.warm"]:
+            self.calls.append("compile")
+            return self.code, self.lines
         if command[1:3] == ["-m", "venv"]:
             self.calls.append("venv")
             fill(Path(command[3]))
@@ -214,6 +228,38 @@ def test_the_second_of_two_first_starts_waits_and_finds_the_work_done(product, p
     first.join(20)
     assert out.getvalue() == "Another start is setting up Pairscope; waiting for it.\n"
     assert pip.calls == ["venv", "-r requirements.txt"]
+
+
+def compiled(product: Environment) -> str:
+    out = io.StringIO()
+    compile_once(product, "kernels", "kernels.warm", out)
+    return out.getvalue()
+
+
+def test_kernels_are_compiled_once_a_version(product, pip, root):
+    (root / "kernels").mkdir()
+    (root / "kernels" / "sums.py").write_text("one")
+    prepare(product, io.StringIO())
+    assert "once a version" in compiled(product)
+    assert compiled(product) == ""
+    (root / "kernels" / "sums.py").write_text("two")
+    compiled(product)
+    assert pip.calls[2:] == ["compile", "compile"]
+
+
+def test_kernels_that_do_not_compile_are_told_and_tried_again(product, pip, root):
+    prepare(product, io.StringIO())
+    pip.code, pip.lines = 1, ["Traceback", "OSError: no room"]
+    assert "Not compiled in advance: OSError: no room" in compiled(product)
+    pip.code = 0
+    compiled(product)
+    assert pip.calls[2:] == ["compile", "compile"]
+    assert (product.folder / COMPILED).is_file()
+
+
+def test_an_environment_without_a_stamp_is_not_worth_a_failure(product, pip):
+    fill(product.folder)
+    assert "Not compiled in advance" in compiled(product)
 
 
 def test_pip_output_reaches_log_and_listener(tmp_path):
