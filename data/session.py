@@ -13,6 +13,7 @@ from data.backfill import Backfill
 from data.feeds.feed import Feed
 from data.feeds.rest import Rest
 from data.ingestion import Gap, Ingestion, still_missing
+from data.rebuild import Rebuild
 from data.resampler import Resampler
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
@@ -31,7 +32,7 @@ class _Bars:
         self.marked: dict[tuple[int, int], tuple[int, int]] = {}  # ids of each open gap -> the times that were marked
         self._width_us = timeframe_us(timeframe)
         # The bar of this time and those before are not written: memory may hold only a part of its trades.
-        self._stored_least_us = stored_least_us // self._width_us * self._width_us
+        self.stored_least_us = stored_least_us // self._width_us * self._width_us
         self._stored_through_us = 0
         self._stored_version = 0
         self._waiting: list[Trades] = []
@@ -60,7 +61,7 @@ class _Bars:
                 for ts_us in resampler.revised(self._stored_version)[:1].tolist():
                     self.store_again(ts_us)
             self._stored_version = resampler.version
-            stored_us = max(self._stored_through_us, self._stored_least_us)
+            stored_us = max(self._stored_through_us, self.stored_least_us)
             rows = (resampler.closed_through(now_us) - stored_us) // self._width_us
             if rows < 1:
                 return None
@@ -94,6 +95,7 @@ class Session:
         self._bars_lock = threading.Lock()
         self._gaps_seen: set[Gap] = set()
         self._gaps_version = -1
+        self._rebuild = Rebuild(database, feed.venue, feed.stream, self._beyond_memory, self.mirror.put_bars)
         self.ingestion.on_emit.append(self._emitted)
 
     @property
@@ -145,6 +147,8 @@ class Session:
             missing, filled = still_missing(known, stored)
             for gap in filled:
                 self.mirror.put_gap(gap)
+                self._rebuild.add(symbol, gap.first_id, gap.last_id)
+        self._rebuild.begin(missing)
         self.buffer.append(stored)
         self.ingestion.resume(symbol, int(stored.trade_id[-1]), missing, int(stored.ts_us[-1]))
 
@@ -156,6 +160,8 @@ class Session:
         for (symbol, timeframe), bars in list(self._bars.items()):
             while self._store_closed(symbol, timeframe, bars, now_us) and final:
                 pass
+        if self.live and self.mirror.error is None:
+            self._rebuild.work()
 
     def resampler(self, symbol: str, timeframe: str) -> Resampler:
         """Bars of one symbol and width, up to date with every trade that has arrived.
@@ -194,6 +200,11 @@ class Session:
         self._mark(symbol, bars, self.ingestion.open_gaps())
         return bars
 
+    def _beyond_memory(self, symbol: str, timeframe: str) -> float:
+        """Time of the last bar that memory does not hold whole: all are where nobody watches this width."""
+        bars = self._bars.get((symbol, timeframe))
+        return float("inf") if bars is None else bars.stored_least_us or -float("inf")
+
     def known_us(self, symbol: str) -> float:
         """Time up to which trades arrive: of the last one, while this connection has not brought another."""
         if not self.live or (self.feed.state.mode == "LIVE" and self.ingestion.is_current(symbol)):
@@ -231,6 +242,7 @@ class Session:
             self.mirror.put_gap(gap)
         self._gaps_seen = gaps
         missing = [gap for gap in gaps if gap.filled_us is None]
+        self._rebuild.look(missing)
         for (symbol, _), bars in list(self._bars.items()):
             self._mark(symbol, bars, missing)
 

@@ -565,30 +565,84 @@ def read_trades(
     ------
     StorageError
     """
-    with reading(path) as connection:
-        found = connection.execute(
-            "select instrument, price_scale, qty_scale from instrument where (venue, stream, symbol) = (?, ?, ?)",
-            (venue, stream, symbol),
-        ).fetchone()
-        if found is None:
-            return Trades.empty(symbol)
-        number, price_scale, qty_scale = found
-        rows = connection.execute(
-            f"select trade_id, since_us + {EPOCH_US}, price / 1e{price_scale}, qty / 1e{qty_scale} from trade "
-            "where instrument = ? order by trade_id desc limit ?",
-            (number, -1 if limit is None else limit),
-        ).fetchall()
-        rows += connection.execute(
-            "select trade_id, ts_us, price, qty from trade_exact where instrument = ? order by trade_id desc limit ?",
-            (number, -1 if limit is None else limit),
-        ).fetchall()
-    if not rows:
-        return Trades.empty(symbol)
-    ids, times, prices, quantities = (np.array(column) for column in zip(*rows, strict=True))
-    trades = Trades.of(symbol, ids, times, prices, np.abs(quantities), quantities < 0).sorted_by_id()
+    span = f"instrument = ? order by trade_id desc limit {-1 if limit is None else limit}"
+    trades = _read_rows(path, (venue, stream, symbol), span, ())
     if since_us:
         trades = trades[trades.ts_us >= since_us]
     return trades if limit is None else trades[-limit:]
+
+
+def read_ids(path: Path, venue: str, stream: str, symbol: str, first_id: int, last_id: int) -> Trades:
+    """The stored trades of one symbol between two ids, both included, by increasing id.
+
+    Raises
+    ------
+    StorageError
+    """
+    span = "instrument = ? and trade_id between ? and ?"
+    return _read_rows(path, (venue, stream, symbol), span, (first_id, last_id))
+
+
+def read_beside(path: Path, venue: str, stream: str, symbol: str, trade_id: int, rows: int) -> Trades:
+    """The nearest stored trades above an id, or below it where `rows` is negative; at most so many, by increasing id.
+
+    Raises
+    ------
+    StorageError
+    """
+    side, order = (">", "asc") if rows > 0 else ("<", "desc")
+    span = f"instrument = ? and trade_id {side} ? order by trade_id {order} limit {abs(rows)}"
+    trades = _read_rows(path, (venue, stream, symbol), span, (trade_id,))
+    return trades[:rows] if rows > 0 else trades[rows:]
+
+
+def _read_rows(path: Path, owner: tuple[str, str, str], span: str, values: tuple[int, ...]) -> Trades:
+    """Trades of one symbol by increasing id; `span` is asked of both tables."""
+    with reading(path) as connection:
+        found = connection.execute(
+            "select instrument, price_scale, qty_scale from instrument where (venue, stream, symbol) = (?, ?, ?)", owner
+        ).fetchone()
+        if found is None:
+            return Trades.empty(owner[2])
+        number, price_scale, qty_scale = found
+        units = f"since_us + {EPOCH_US}, price / 1e{price_scale}, qty / 1e{qty_scale}"
+        rows = connection.execute(f"select trade_id, {units} from trade where {span}", (number, *values)).fetchall()
+        exact = f"select trade_id, ts_us, price, qty from trade_exact where {span}"
+        rows += connection.execute(exact, (number, *values)).fetchall()
+    if not rows:
+        return Trades.empty(owner[2])
+    ids, times, prices, quantities = (np.array(column) for column in zip(*rows, strict=True))
+    return Trades.of(owner[2], ids, times, prices, np.abs(quantities), quantities < 0).sorted_by_id()
+
+
+def read_timeframes(path: Path, venue: str, symbol: str) -> tuple[str, ...]:
+    """Widths of which the file has bars of a symbol.
+
+    Raises
+    ------
+    StorageError
+    """
+    found: list[str] = []
+    with reading(path) as connection:
+        while True:  # one step of the index for each width, not one for each bar
+            query = "select timeframe from bar where (venue, symbol) = (?, ?) and timeframe > ? order by timeframe"
+            row = connection.execute(f"{query} limit 1", (venue, symbol, found[-1] if found else "")).fetchone()
+            if row is None:
+                return tuple(found)
+            found.append(row[0])
+
+
+def read_bar_times(path: Path, venue: str, symbol: str, timeframe: str, first_us: int, last_us: int) -> np.ndarray:
+    """Opens of the stored bars between two times, both included, microseconds.
+
+    Raises
+    ------
+    StorageError
+    """
+    query = "select ts_us from bar where (venue, symbol, timeframe) = (?, ?, ?) and ts_us between ? and ?"
+    with reading(path) as connection:
+        rows = connection.execute(query, (venue, symbol, timeframe, first_us, last_us)).fetchall()
+    return np.array([ts_us for (ts_us,) in rows], np.int64)
 
 
 def read_alert_rules(path: Path) -> list[dict[str, Any]]:
