@@ -21,7 +21,7 @@ STAY, STOP, KILL = "stay", "stop", "kill"  # what a process does before the time
 def limits(size: Size) -> Iterator[Row]:
     """429 on one process; 418 over restarts, the first polite and the second not."""
     yield from _limits(429, size.count(4, 30), (STAY,))
-    yield from _limits(418, size.count(12, 90), (STOP, STAY) if size.short else (STOP, KILL, STAY))
+    yield from _limits(418, size.count(24, 90), (STOP, STAY) if size.short else (STOP, KILL, STAY))
 
 
 def _limits(status: int, window_s: int, lives: tuple[str, ...]) -> Iterator[Row]:
