@@ -118,13 +118,22 @@ def test_every_import_stays_within_the_layers():
     assert not found, "\n" + "\n".join(found)
 
 
-def test_init_files_hold_at_most_a_docstring():
+def test_init_files_define_nothing():
     def is_bare(path: Path) -> bool:
+        package = ".".join(path.parent.relative_to(ROOT).parts)
         body = ast.parse(path.read_text("utf-8")).body
-        return not body or (len(body) == 1 and ast.get_docstring(ast.Module(body, [])) is not None)
+        rest = body[1:] if ast.get_docstring(ast.Module(body, [])) is not None else body
+        return all(_offers(statement, package) for statement in rest)
 
     full = [str(path.relative_to(ROOT)) for path in sources() if path.name == "__init__.py" and not is_bare(path)]
-    assert not full, f"re-exports hide where a name lives: {full}"
+    assert not full, f"an init file says what is where, and offers names from below itself: {full}"
+
+
+def _offers(statement: ast.stmt, package: str) -> bool:
+    """Whether a statement imports from below a package, or lists the names."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module is not None and statement.module.startswith(f"{package}.")
+    return isinstance(statement, ast.Assign) and [ast.unparse(name) for name in statement.targets] == ["__all__"]
 
 
 def test_no_room_has_a_name_that_says_nothing():
