@@ -1,17 +1,28 @@
 """Tests of a pair: does a combination of two wandering prices come back?"""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
 
-from analytics.checks import pair
-from analytics.stationarity import LEVELS, Lags, dickey_fuller
-from utils.errors import DegenerateSeries, InputError
+from analytics.cointegrating_regression import PairTrend, cointegrating_fit
+from analytics.dickey_fuller import Lags, dickey_fuller
+from analytics.johansen import Johansen, RankTest, johansen
+from analytics.phillips_ouliaris import PhillipsOuliaris, phillips_ouliaris
+from analytics.significance import mackinnon_critical_values, mackinnon_pvalue
+
+__all__ = [
+    "BothDirections",
+    "EngleGranger",
+    "Johansen",
+    "PhillipsOuliaris",
+    "RankTest",
+    "both_directions",
+    "engle_granger",
+    "johansen",
+    "phillips_ouliaris",
+]
 
 MIN_OBS = 30
-COLLINEAR = 100 * np.sqrt(np.finfo(float).eps)  # share of unexplained variance below which legs are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +39,28 @@ class EngleGranger:
     trend: str
 
 
-def engle_granger(y: np.ndarray, x: np.ndarray, trend: Literal["c", "ct"] = "c", lags: Lags = "aic") -> EngleGranger:
+@dataclass(frozen=True, slots=True)
+class BothDirections:
+    """Engle-Granger tests of y on x and of x on y. Null hypothesis: the two are not cointegrated."""
+
+    y_on_x: EngleGranger
+    x_on_y: EngleGranger
+
+    @property
+    def pvalue(self) -> float:
+        """The smaller p-value, doubled for having looked twice: an upper bound.
+
+        It calls no more unrelated walks cointegrated than the single test does at that level, and fewer the more
+        the two directions are one question: 3.6 to 5.7 %.
+        """
+        return min(1.0, 2 * min(self.y_on_x.pvalue, self.x_on_y.pvalue))
+
+
+def engle_granger(y: np.ndarray, x: np.ndarray, trend: PairTrend = "c", lags: Lags = "aic") -> EngleGranger:
     """Engle-Granger test of y on x with MacKinnon's residual-based p-value.
 
     Fits y = intercept + hedge_ratio x (+ a time trend with "ct"), then runs a Dickey-Fuller regression without
-    constant on the residual. The direction matters: test both and double the smaller p-value.
+    constant on the residual. The direction matters: see `both_directions`.
 
     Parameters
     ----------
@@ -42,33 +70,32 @@ def engle_granger(y: np.ndarray, x: np.ndarray, trend: Literal["c", "ct"] = "c",
     ------
     InputError, TooFewObservations
     DegenerateSeries
-        A leg is constant, or the legs are the same up to scale and shift.
+        A leg is constant or a line, or the legs are the same up to scale and shift.
 
     References
     ----------
-    R. F. Engle and C. W. J. Granger, Econometrica 55 (1987); MacKinnon (2010), as for `adf`.
+    R. F. Engle and C. W. J. Granger, Econometrica 55 (1987); MacKinnon (1994), as for `adf`.
     """
-    y, x = pair(y, x, MIN_OBS)
-    if trend not in ("c", "ct"):
-        raise InputError(f"trend must be c or ct, was {trend!r}", "trend")
-    columns = [x - x.mean(), np.ones(x.size)]
-    if trend == "ct":
-        columns.append(np.arange(1.0, x.size + 1))
-    design = np.column_stack(columns)
-    centred = y - y.mean()
-    fitted = np.linalg.lstsq(design, centred, rcond=None)[0]
-    residual = centred - design @ fitted
-    if residual @ residual < COLLINEAR * (centred @ centred):
-        raise DegenerateSeries("the legs are the same up to scale and shift: their spread is rounding")
-    statistic, used, _ = dickey_fuller(residual, "n", lags)
-    critical = mackinnoncrit(N=2, regression=trend, nobs=y.size - 1)
+    fit = cointegrating_fit(y, x, trend, MIN_OBS)
+    statistic, used, _ = dickey_fuller(fit.residual, "n", lags)
     return EngleGranger(
         statistic=statistic,
-        pvalue=float(mackinnonp(statistic, regression=trend, N=2)),
-        critical_values=dict(zip(LEVELS, map(float, critical), strict=True)),
-        hedge_ratio=float(fitted[0]),
-        intercept=float(fitted[1] + y.mean() - fitted[0] * x.mean()),
+        pvalue=mackinnon_pvalue(statistic, trend, series=2),
+        critical_values=mackinnon_critical_values(trend, series=2),
+        hedge_ratio=fit.hedge_ratio,
+        intercept=fit.intercept,
         lags=used,
-        n_obs=y.size,
+        n_obs=fit.residual.size,
         trend=trend,
     )
+
+
+def both_directions(y: np.ndarray, x: np.ndarray, trend: PairTrend = "c", lags: Lags = "aic") -> BothDirections:
+    """Engle-Granger tests of y on x and of x on y, with one p-value for having looked at both.
+
+    Raises
+    ------
+    InputError, TooFewObservations, DegenerateSeries
+        As `engle_granger`.
+    """
+    return BothDirections(engle_granger(y, x, trend, lags), engle_granger(x, y, trend, lags))

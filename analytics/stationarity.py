@@ -1,22 +1,37 @@
 """Tests of a single series: does it come back to a mean?"""
 
-import warnings
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from statsmodels.tools.sm_exceptions import InterpolationWarning
-from statsmodels.tsa.adfvalues import mackinnoncrit, mackinnonp
-from statsmodels.tsa.stattools import kpss as statsmodels_kpss
 
 from analytics.checks import series
+from analytics.dickey_fuller import TREND_TERMS, Lags, Trend, dickey_fuller, trends, without_trends
+from analytics.long_run import automatic_bandwidth, bartlett_parts
+from analytics.null_tables import KPSS_LAWS, KPSS_PROBABILITIES
+from analytics.random_walk import Hurst, VarianceRatio, hurst, variance_ratio
+from analytics.significance import Law, mackinnon_critical_values, mackinnon_pvalue
+from analytics.structural_break import ZivotAndrews, zivot_andrews
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
-Trend = Literal["n", "c", "ct", "ctt"]
-Lags = Literal["aic", "bic"] | int
-TREND_TERMS = {"n": 0, "c": 1, "ct": 2, "ctt": 3}
-LEVELS = ("1%", "5%", "10%")
+__all__ = [
+    "ADF",
+    "KPSS",
+    "Hurst",
+    "PhillipsPerron",
+    "VarianceRatio",
+    "ZivotAndrews",
+    "adf",
+    "hurst",
+    "kpss",
+    "phillips_perron",
+    "variance_ratio",
+    "zivot_andrews",
+]
+
 MIN_OBS = 20
+NO_ERROR = 1e-20  # share of a sum of squares that is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +47,32 @@ class ADF:
 
 
 @dataclass(frozen=True, slots=True)
+class PhillipsPerron:
+    """Phillips-Perron test, Z_tau. Null hypothesis: the series has a unit root (it does not come back)."""
+
+    statistic: float
+    pvalue: float
+    critical_values: dict[str, float]
+    lags: int  # of the long-run variance
+    n_obs: int  # used in the regression
+    trend: str
+
+
+@dataclass(frozen=True, slots=True)
 class KPSS:
     """Kwiatkowski-Phillips-Schmidt-Shin test. Null hypothesis: the series is stationary around its trend."""
 
     statistic: float
     pvalue: float
-    pvalue_is_bound: bool  # beyond the published table: the truth is further out
+    pvalue_is_bound: bool  # beyond the table, below 0.0001 or above 0.9999
     critical_values: dict[str, float]
-    lags: int
+    lags: int  # of the long-run variance
     n_obs: int
     trend: str
 
 
 def adf(x: np.ndarray, trend: Trend = "c", lags: Lags = "aic") -> ADF:
-    """Augmented Dickey-Fuller test with MacKinnon's p-value and critical values.
+    """Augmented Dickey-Fuller test with MacKinnon's p-value.
 
     Regresses the change on the previous level, `trend` terms and lagged changes; the statistic is the t of the level.
     With "aic" or "bic" the number of lags is chosen on one common sample, up to 12 (n/100)^(1/4), then the
@@ -61,23 +88,32 @@ def adf(x: np.ndarray, trend: Trend = "c", lags: Lags = "aic") -> ADF:
 
     References
     ----------
-    J. G. MacKinnon, Critical Values for Cointegration Tests, Queen's University working paper 1227 (2010).
+    S. E. Said and D. A. Dickey, Biometrika 71 (1984); J. G. MacKinnon, Journal of Business & Economic Statistics 12
+    (1994).
     """
     values = series(x, "x", MIN_OBS)
     statistic, used, n_obs = dickey_fuller(values, trend, lags)
-    critical = mackinnoncrit(N=1, regression=trend, nobs=n_obs)
     return ADF(
         statistic=statistic,
-        pvalue=float(mackinnonp(statistic, regression=trend, N=1)),
-        critical_values=dict(zip(LEVELS, map(float, critical), strict=True)),
+        pvalue=mackinnon_pvalue(statistic, trend),
+        critical_values=mackinnon_critical_values(trend),
         lags=used,
         n_obs=n_obs,
         trend=trend,
     )
 
 
-def kpss(x: np.ndarray, trend: Literal["c", "ct"] = "c", lags: Literal["auto"] | int = "auto") -> KPSS:
-    """KPSS test of level ("c") or trend ("ct") stationarity; statsmodels computes it.
+def phillips_perron(x: np.ndarray, trend: Trend = "c", lags: Literal["auto"] | int = "auto") -> PhillipsPerron:
+    """Phillips-Perron test Z_tau with MacKinnon's p-value.
+
+    t of the level in a Dickey-Fuller regression without lags, corrected for memory of its errors u:
+    Z = sqrt(g / w) t - n (w - g) / (2 sqrt(w S)), g the variance of u, w its long-run variance with `lags` Bartlett
+    weights ("auto": 12 (n/100)^(1/4)), S the sum of squares of the level without its trend. Errors with a large
+    negative moving average (a price that bounces between bid and ask) make it reject far too often; ADF less so.
+
+    Parameters
+    ----------
+    x : float array, shape (n,), oldest first, n >= 20
 
     Raises
     ------
@@ -85,80 +121,100 @@ def kpss(x: np.ndarray, trend: Literal["c", "ct"] = "c", lags: Literal["auto"] |
 
     References
     ----------
-    D. Kwiatkowski et al., Journal of Econometrics 54 (1992).
+    P. C. B. Phillips and P. Perron, Biometrika 75 (1988).
+    """
+    values = series(x, "x", MIN_OBS)
+    if trend not in ("n", "c", "ct"):
+        raise InputError(f"trend must be n, c or ct, was {trend!r}", "trend")
+    used = _window(values.size - 1, math.ceil(12 * (values.size / 100) ** 0.25), lags)
+    statistic = _phillips_perron(values, TREND_TERMS[trend], used)
+    return PhillipsPerron(
+        statistic=statistic,
+        pvalue=mackinnon_pvalue(statistic, trend),
+        critical_values=mackinnon_critical_values(trend),
+        lags=used,
+        n_obs=values.size - 1,
+        trend=trend,
+    )
+
+
+def kpss(x: np.ndarray, trend: Literal["c", "ct"] = "c", lags: Literal["auto"] | int = "auto") -> KPSS:
+    """KPSS test of level ("c") or trend ("ct") stationarity: sum of squared partial sums / (n^2 long-run variance).
+
+    "auto" chooses the lags of the long-run variance from the data (Hobijn et al.). The p-value is that of the limit
+    law, which is known exactly, in place of the four published values. Under the null of *autocorrelated* noise the
+    test rejects too often (AR(1) with coefficient 0.8 at 500 bars: 12 %, with 0.95: 42 %): a slowly reverting spread is
+    hardly ever called stationary, so that a small p-value alone says little against it.
+
+    Parameters
+    ----------
+    x : float array, shape (n,), oldest first, n >= 20
+
+    Raises
+    ------
+    InputError, TooFewObservations, DegenerateSeries
+
+    References
+    ----------
+    D. Kwiatkowski et al., Journal of Econometrics 54 (1992); B. Hobijn et al., Statistica Neerlandica 58 (2004).
     """
     values = series(x, "x", MIN_OBS)
     if trend not in ("c", "ct"):
         raise InputError(f"trend must be c or ct, was {trend!r}", "trend")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InterpolationWarning)  # told by pvalue_is_bound
-        warnings.simplefilter("ignore", FutureWarning)
-        statistic, pvalue, used, critical = statsmodels_kpss(values, regression=trend, nlags=lags)[:4]
+    residual = without_trends(values, TREND_TERMS[trend])
+    if not residual @ residual > NO_ERROR * (values @ values):
+        raise DegenerateSeries("x is a line: nothing is left around its trend")
+    used = _window(values.size, int(automatic_bandwidth(residual, int(values.size ** (2 / 9)))), lags)
+    variance, later = bartlett_parts(residual, used)
+    sums = np.cumsum(residual)
+    statistic = float(sums @ sums / (values.size**2 * (variance + 2 * later)))
+    null = Law(KPSS_PROBABILITIES, KPSS_LAWS[trend])
     return KPSS(
-        statistic=float(statistic),
-        pvalue=float(pvalue),
-        pvalue_is_bound=bool(pvalue <= 0.01 or pvalue >= 0.1),
-        critical_values={level: float(value) for level, value in critical.items()},
-        lags=int(used),
+        statistic=statistic,
+        pvalue=null.above(statistic),
+        pvalue_is_bound=null.is_outside(statistic),
+        critical_values=null.upper_critical_values(),
+        lags=used,
         n_obs=values.size,
         trend=trend,
     )
 
 
-def dickey_fuller(values: np.ndarray, trend: Trend, lags: Lags) -> tuple[float, int, int]:
-    """t-statistic of the level, lags used and observations used.
+def _window(n: int, automatic: int, lags: Literal["auto"] | int) -> int:
+    """Lags of a long-run variance of n values.
 
     Raises
     ------
-    InputError, TooFewObservations, DegenerateSeries
+    InputError, TooFewObservations
     """
-    if trend not in TREND_TERMS:
-        raise InputError(f"trend must be one of {', '.join(TREND_TERMS)}, was {trend!r}", "trend")
-    most = min(int(np.ceil(12 * (values.size / 100) ** 0.25)), values.size // 2 - TREND_TERMS[trend] - 1)
     if isinstance(lags, str):
-        if lags not in ("aic", "bic"):
-            raise InputError(f"lags must be aic, bic or a number, was {lags!r}", "lags")
-        lags = _best_lags(values, trend, max(most, 0), lags)
-    elif not 0 <= lags <= values.size // 2 - TREND_TERMS[trend] - 1:
-        raise TooFewObservations(have=values.size, need=2 * (lags + TREND_TERMS[trend] + 1), what="observations")
-    change, columns = _regression(values, trend, lags)
-    level_last = np.column_stack(
-        (columns[:, : -1 - lags], columns[:, columns.shape[1] - lags :], columns[:, -1 - lags])
-    )
-    q, r = np.linalg.qr(level_last)
-    along = q.T @ change
-    residual = change - q @ along
-    freedom = change.size - level_last.shape[1]
-    sigma = np.sqrt(residual @ residual / freedom)
-    if not sigma > 1e-14 * np.sqrt(change @ change / change.size):
-        raise DegenerateSeries("the series follows its own past without any error")
-    return float(along[-1] * np.sign(r[-1, -1]) / sigma), lags, change.size
+        if lags != "auto":
+            raise InputError(f"lags must be auto or a number, was {lags!r}", "lags")
+        return min(automatic, n - 1)
+    if not 0 <= lags < n:
+        raise TooFewObservations(have=n, need=lags + 1, what="observations")
+    return int(lags)
 
 
-def _best_lags(values: np.ndarray, trend: Trend, most: int, criterion: str) -> int:
-    """Lags with the least information criterion, all judged on the sample that the most lags leave.
+def _phillips_perron(values: np.ndarray, terms: int, lags: int) -> float:
+    """Z_tau.
 
-    One QR gives the residual sum of squares of every lag: each column takes its own share away.
+    Raises
+    ------
+    DegenerateSeries
     """
-    change, columns = _regression(values, trend, most)
-    q = np.linalg.qr(columns)[0]
-    along = q.T @ change
-    residual = change - q @ along
-    shares = along[::-1] ** 2
-    left = float(residual @ residual) + np.concatenate(([0.0], np.cumsum(shares)))[::-1]
-    terms = np.arange(left.size)
-    cost = 2.0 if criterion == "aic" else np.log(change.size)
-    first = columns.shape[1] - most  # terms of the regression without lags
-    with np.errstate(divide="ignore"):
-        scores = change.size * np.log(left[first:] / change.size) + cost * terms[first:]
-    return int(np.argmin(scores))
-
-
-def _regression(values: np.ndarray, trend: Trend, lags: int) -> tuple[np.ndarray, np.ndarray]:
-    """Changes, and the columns that explain them: trend terms, previous level, lagged changes."""
-    change = np.diff(values)
-    n = change.size - lags
-    time = np.arange(1.0, n + 1)
-    trends = [np.ones(n), time, time**2][: TREND_TERMS[trend]]
-    lagged = [change[lags - lag : change.size - lag] for lag in range(1, lags + 1)]
-    return change[lags:], np.column_stack((*trends, values[lags:-1], *lagged))
+    path = without_trends(values, terms)
+    if not path @ path > NO_ERROR * (values @ values):
+        raise DegenerateSeries("x is a line: nothing is left around its trend")
+    change, level = np.diff(path), path[:-1]
+    for row in np.linalg.qr(trends(values.size, terms)[:, 1:].T)[0].T:
+        change, level = change - row * (row @ change), level - row * (row @ level)
+    n, square = change.size, level @ level
+    pull = level @ change / square
+    error = change - pull * level
+    if not error @ error > NO_ERROR * square:
+        raise DegenerateSeries("the series follows its own past without any error")
+    variance, later = bartlett_parts(error, lags)
+    long_run = variance + 2 * later
+    stderr = math.sqrt(variance * n / (n - terms - 1) / square)
+    return float(math.sqrt(variance / long_run) * pull / stderr - later * n / math.sqrt(long_run * square))

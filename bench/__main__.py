@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.frame import Row, table
 from utils.clock import iso_from_us, now_us
 
-BENCHES = ("bars-refresh", "bars-build", "memory", "window", "mirror", "decode", "rolling-refresh", "rolling-history", "hayashi-yoshida")
+BENCHES = ("bars-refresh", "bars-build", "memory", "window", "mirror", "decode", "rolling-refresh", "rolling-history", "hayashi-yoshida", "engle-granger")
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 
 

@@ -5,11 +5,13 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from statsmodels.tsa.stattools import coint
 
-from analytics.cointegration import engle_granger
+from analytics.cointegration import both_directions, engle_granger
 from tests.market import market
-from utils.errors import DegenerateSeries, TooFewObservations
+from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
 
 def simulated(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,11 +33,10 @@ def test_sixty_pairs_agree_with_statsmodels(trend, lags):
     for seed in range(60):
         y, x = simulated(seed)
         how = {"autolag": lags} if isinstance(lags, str) else {"autolag": None, "maxlag": lags}
-        statistic, pvalue, critical = coint(y, x, trend=trend, **how)[:3]
+        statistic, pvalue = coint(y, x, trend=trend, **how)[:2]
         found = engle_granger(y, x, trend=trend, lags=lags)
         assert found.statistic == pytest.approx(statistic, abs=1e-8), seed
         assert found.pvalue == pytest.approx(pvalue, abs=1e-6), seed
-        assert list(found.critical_values.values()) == pytest.approx(list(critical)), seed
         chosen.add(found.lags)
     if lags == "aic":
         assert {0, 7} <= chosen  # the lag rule was really put to work
@@ -74,9 +75,41 @@ def test_independent_walks_are_called_cointegrated_about_one_time_in_twenty():
     assert 0.035 <= np.mean(shares) <= 0.065
 
 
+def test_both_directions_are_the_two_tests_and_the_smaller_p_doubled():
+    y, x = simulated(4)
+    both = both_directions(y, x)
+    assert both.y_on_x == engle_granger(y, x) and both.x_on_y == engle_granger(x, y)
+    assert both.pvalue == min(1, 2 * min(both.y_on_x.pvalue, both.x_on_y.pvalue))
+    assert both_directions(x, y).pvalue == both.pvalue
+    walks = np.random.default_rng(7).standard_normal((2, 100)).cumsum(axis=1)
+    assert both_directions(*walks).pvalue == 1  # never above
+
+
+@settings(max_examples=25, deadline=None)
+@given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e3), mixed=st.floats(-2, 2))
+def test_units_and_a_share_of_x_within_y_change_only_the_ratio(shift, scale, mixed):
+    y, x = simulated(2)
+    one, other = engle_granger(y, x, lags=2), engle_granger(scale * (y + mixed * x) + shift, x, lags=2)
+    assert other.statistic == pytest.approx(one.statistic, abs=1e-6)
+    assert other.hedge_ratio == pytest.approx(scale * (one.hedge_ratio + mixed), rel=1e-6, abs=1e-6)
+
+
+def test_ratio_and_intercept_are_those_of_least_squares():
+    y, x = simulated(7)
+    slope, intercept = np.polyfit(x, y, 1)
+    found = engle_granger(y, x)
+    assert (found.hedge_ratio, found.intercept) == (pytest.approx(slope, rel=1e-9), pytest.approx(intercept, rel=1e-8))
+
+
 def test_legs_that_are_one_and_too_short_ones_are_named():
     x = np.random.default_rng(1).standard_normal(200).cumsum()
     with pytest.raises(DegenerateSeries, match="same up to scale and shift"):
         engle_granger(3 * x + 1, x)
+    with pytest.raises(DegenerateSeries, match="line"):
+        engle_granger(x, np.arange(200.0), trend="ct")
+    with pytest.raises(InputError, match="index 3"):
+        engle_granger(x, np.where(np.arange(200) == 3, np.nan, x))
+    with pytest.raises(InputError, match="trend"):
+        engle_granger(x, x**2, trend="n")
     with pytest.raises(TooFewObservations):
         engle_granger(x[:20], x[:20])
