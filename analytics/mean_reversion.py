@@ -1,27 +1,35 @@
-"""Spread, z-score and half-life: how far from the mean, and how fast back."""
+"""Spread and half-life: how far from the mean, and how fast back. The z-scores are in `analytics.zscores`."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from analytics.ar1 import phi_interval
 from analytics.checks import series
-from analytics.statistics import rolling_mean_std
+from analytics.zscores import zscore
+
+__all__ = ["MIN_OBS", "HalfLife", "half_life", "spread", "zscore"]
 
 MIN_OBS = 20
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
 class HalfLife:
     """How fast a spread closes half of its gap to the mean, in bars, with a 95 % interval."""
 
-    bars: float  # bias-corrected; inf when the spread does not revert
+    bars: float  # median-unbiased; inf when the data speaks no more for reversion than for a random walk
     low: float
     high: float  # inf is an honest end: the data does not exclude a spread that never comes back
     uncorrected: float  # what the plain regression says: too short in small samples
-    phi: float  # bias-corrected first-order autocorrelation
-    stderr: float  # of phi
+    phi: float  # median-unbiased first-order autocorrelation, at most 1
+    stderr: float  # of the plain estimate of phi
     n_obs: int
+    fitted: int = 0  # regressors that were fitted to make the spread
+
+    @property
+    def reverts(self) -> bool:
+        """Whether the interval excludes a spread that never comes back."""
+        return bool(np.isfinite(self.high))
 
 
 def spread(y: np.ndarray, x: np.ndarray, hedge_ratio: float, intercept: float = 0.0) -> np.ndarray:
@@ -29,31 +37,20 @@ def spread(y: np.ndarray, x: np.ndarray, hedge_ratio: float, intercept: float = 
     return np.asarray(y, np.float64) - hedge_ratio * np.asarray(x, np.float64) - intercept
 
 
-def zscore(spread: np.ndarray, window: int) -> np.ndarray:
-    """(spread - rolling mean) / rolling standard deviation (ddof 1), shape (n,).
+def half_life(spread: np.ndarray, fitted: int = 0) -> HalfLife:
+    """Half-life of mean reversion, in bars, median-unbiased, with a 95 % interval.
 
-    NaN until the window is full, and where the spread does not vary in it.
-
-    Raises
-    ------
-    InputError
-    """
-    values = np.asarray(spread, np.float64)
-    mean, std = rolling_mean_std(values, window)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(std > 0, (values - mean) / std, np.nan)
-
-
-def half_life(spread: np.ndarray) -> HalfLife:
-    """Half-life of mean reversion, in bars, corrected for the small-sample bias.
-
-    Regresses s[t] - s[t-1] on s[t-1] with a constant: slope lambda, phi = 1 + lambda. The estimate of phi is too
-    small by about (1 + 3 phi) / n, which is added back; half-life = -ln 2 / ln(phi). The interval transforms
-    phi -+ 1.96 standard errors; from phi = 1 on it is infinite.
+    Regresses s[t] on s[t-1] with a constant; half-life = -ln 2 / ln(phi). The slope is too small in small samples, and
+    more so where the spread is itself the residual of a regression. So phi is not read off but looked up: `bars` is
+    the half-life at which half of all samples would show a larger slope than this one, `low` and `high` those at which
+    2.5 % would show a larger and a smaller one. From phi = 1 on the half-life is infinite. Volatility that comes in
+    clusters makes the slope less certain than it looks: the interval is widened by the ratio of White's standard error
+    to the classical one, where that is above 1.
 
     Parameters
     ----------
     spread : float array, shape (n,), oldest first, n >= 20
+    fitted : 0 for a spread whose hedge ratio was given; 1 for the residual of y on x and a constant over these bars
 
     Raises
     ------
@@ -61,25 +58,35 @@ def half_life(spread: np.ndarray) -> HalfLife:
 
     References
     ----------
-    M. G. Kendall, Biometrika 41 (1954); E. P. Chan, Algorithmic Trading (2013), ch. 2.
+    D. W. K. Andrews, Econometrica 61 (1993), exactly median-unbiased estimation; the distribution is simulated, see
+    `analytics.ar1`. H. White, Econometrica 48 (1980). E. P. Chan, Algorithmic Trading (2013), ch. 2.
     """
     values = series(spread, "spread", MIN_OBS)
+    # Centred by one value first: a price level of 1e9 must not take the digits of the moves.
+    values = values - values[0]
     level, change = values[:-1] - values[:-1].mean(), np.diff(values)
     n = level.size
     slope = float(level @ (change - change.mean()) / (level @ level))
     residual = change - change.mean() - slope * level
     stderr = float(np.sqrt(residual @ residual / (n - 2) / (level @ level)))
-    plain = 1 + slope
-    phi = plain + (1 + 3 * plain) / n
+    low, phi, high = phi_interval(1 + slope, n, fitted, _widening(level, residual))
     return HalfLife(
         bars=_bars(phi),
-        low=_bars(phi - Z_95 * stderr),
-        high=_bars(phi + Z_95 * stderr),
-        uncorrected=_bars(plain),
+        low=_bars(low),
+        high=_bars(high),
+        uncorrected=_bars(1 + slope),
         phi=phi,
         stderr=stderr,
         n_obs=values.size,
+        fitted=fitted,
     )
+
+
+def _widening(level: np.ndarray, residual: np.ndarray) -> float:
+    """White's standard error of the slope over the classical one, at least 1."""
+    level, residual = level * level, residual * residual
+    classical = float(level.sum() * residual.sum())
+    return max(1.0, float(np.sqrt(level.size * (level @ residual) / classical))) if classical > 0 else 1.0
 
 
 def _bars(phi: float) -> float:
