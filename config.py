@@ -7,7 +7,7 @@ too, and the environment wins. The constants above the class are the ones people
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -29,7 +29,15 @@ EXIT_Z = 0.5  # |z| at which it counts as back
 MIN_BARS_ANALYTICS = 30  # closed bars before spread statistics other than z are shown
 MIN_BARS_COINTEGRATION = 100  # closed bars before a cointegration test is run
 TEST_BARS = 500  # newest closed bars on which tests and half-life are computed
+SESSION_BARS = 288  # bars watched after each calibration of a pair
+FEE_BPS = 5.0  # of one fill, hundredths of a percent of its notional: what the exchange's futures ask of a taker
 CHART_BARS = 600  # newest bars drawn
+ANALYSIS: dict[str, Any] = {  # what every analysis of a pair is told beside window, method and thresholds
+    "test_bars": TEST_BARS,
+    "session_bars": SESSION_BARS,
+    "min_bars": MIN_BARS_ANALYTICS,
+    "min_bars_coint": MIN_BARS_COINTEGRATION,
+}
 REFRESH_S = 1.0  # seconds between refreshes of a page
 
 # --- the rest follows from the exchange and from measurements -----------------------------------

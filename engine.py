@@ -18,7 +18,7 @@ import psutil
 import config
 from alerts.alert_engine import AlertEngine
 from alerts.rules import Rule
-from analytics.pair import PairAnalysis, PairParams, analyse_pair
+from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
 from config import Settings
 from data import sqlite
 from data.feeds.binance import MARKETS
@@ -235,7 +235,7 @@ class Engine:
                 raise InputError(
                     f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol"
                 )
-        needed = max(bars or config.CHART_BARS + params.window, params.test_bars)
+        needed = max(bars or config.CHART_BARS + params.warm_up, params.bars)
         session = self.session
         key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
         y, x = legs(session, symbol_y, symbol_x, timeframe, needed)
@@ -243,13 +243,13 @@ class Engine:
             known = self._analyses.get(key)
             if known is not None and known[0] == (y.version, x.version):
                 self._analyses.move_to_end(key)
-                return known[1].with_forming(y.forming, x.forming)
+                return with_forming(known[1], y.forming, x.forming)
         analysis = analyse_pair(y.closes, x.closes, params, ts_us=y.ts_us, complete=y.complete & x.complete)
         with self._analyses_lock:
             self._analyses[key] = (y.version, x.version), analysis
             if len(self._analyses) > ANALYSES_KEPT:
                 self._analyses.popitem(last=False)
-        return analysis.with_forming(y.forming, x.forming)
+        return with_forming(analysis, y.forming, x.forming)
 
     def status(self) -> Status:
         """How the capture stands, now."""
@@ -496,9 +496,8 @@ class Engine:
                 return {}
         params = PairParams(
             window=config.DEFAULT_WINDOW,
-            test_bars=config.TEST_BARS,
-            min_bars=config.MIN_BARS_ANALYTICS,
-            min_bars_coint=config.MIN_BARS_COINTEGRATION,
+            fee_bps=config.FEE_BPS,
+            **config.ANALYSIS,
         )
         try:
             return self.analysis(rule.symbol_y, rule.symbol_x, rule.timeframe, params).reading()

@@ -12,8 +12,10 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analytics.checks import pair
-from utils.compiled import compiled
-from utils.errors import DegenerateSeries, InputError
+from analytics.rolling_engle_granger import both_directions
+from utils.errors import InputError
+
+__all__ = ["SessionEvidence", "both_directions", "session_boundary", "session_evidence", "session_pvalue"]
 
 LEVEL = 0.05
 FEWEST, WIDEST, MOST_LOOKS = 100, 2_000, 1_440
@@ -32,7 +34,6 @@ SURFACE = np.array(  # k, b0 to b5 of `_quantiles`, one row a share
         (6, -1.6583, -0.8201, 0.0484, 0.0400, -0.0262, 0.0004),
     ]
 )
-COLLINEAR = 100 * math.sqrt(np.finfo(float).eps)  # as for `engle_granger`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,132 +101,11 @@ def session_evidence(y: np.ndarray, x: np.ndarray, window: int, began: int, hori
     )
 
 
-def both_directions(y: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
-    """The smaller Engle-Granger statistic of the two directions in each window of n bars, shape (n - window + 1,).
-
-    Equal to `engle_granger` with a constant and AIC lags, without its checks of the input.
-
-    Raises
-    ------
-    DegenerateSeries
-    """
-    most = min(math.ceil(12 * (window / 100) ** 0.25), window // 2 - 1)
-    found = _rolling(np.ascontiguousarray(y), np.ascontiguousarray(x), window, most, COLLINEAR)
-    if np.isnan(found).any():
-        raise DegenerateSeries("in one window a leg is constant, or the legs are the same up to scale and shift")
-    return found.min(axis=0)
-
-
 def _check(window: int, horizon: int) -> None:
     if window < FEWEST:
         raise InputError(f"window must be >= {FEWEST}, was {window}", "window")
     if not 1 <= horizon <= MOST_LOOKS:
         raise InputError(f"horizon must be 1 to {MOST_LOOKS}, was {horizon}", "horizon")
-
-
-@compiled
-def _rolling(y: np.ndarray, x: np.ndarray, window: int, most: int, collinear: float) -> np.ndarray:
-    """Statistic of y on x and of x on y in each window, shape (2, looks); NaN where there is none."""
-    looks = y.size - window + 1
-    found = np.full((2, looks), np.nan)
-    for look in range(looks):
-        dy = y[look : look + window] - y[look : look + window].mean()
-        dx = x[look : look + window] - x[look : look + window].mean()
-        sxy, sxx, syy = np.dot(dx, dy), np.dot(dx, dx), np.dot(dy, dy)
-        if sxx * syy - sxy * sxy > collinear * sxx * syy:
-            found[0, look] = level_statistic(dy - sxy / sxx * dx, most)
-            found[1, look] = level_statistic(dx - sxy / syy * dy, most)
-    return found
-
-
-@compiled
-def level_statistic(residual: np.ndarray, most: int) -> float:
-    """Dickey-Fuller t-statistic of a residual, no constant, lags by AIC up to `most`; NaN where it has no error.
-
-    One Cholesky factor gives the squared error of every lag. The products of lagged changes follow from those of lag
-    0 by taking one row away and adding one, so the cost is `most` products of length n.
-    """
-    change = np.diff(residual)
-    rows = change.size
-    products = np.empty((most + 1, most + 1))  # of changes i and j bars back, i >= j; rows from `most` on
-    for lag in range(most + 1):
-        products[lag, 0] = np.dot(change[most:], change[most - lag : rows - lag])
-    with_level = np.empty(most + 1)  # of the previous level and the change i bars back
-    with_level[0] = np.dot(residual[most:rows], change[most:])
-    for k in range(most):
-        first, last = change[most - 1 - k], change[rows - 1 - k]
-        with_level[k + 1] = with_level[k] + products[k, 0] + residual[most] * first - residual[rows] * last
-        for lag in range(most - k):
-            gone, come = change[rows - 1 - k - lag], change[most - 1 - k - lag]
-            products[k + lag + 1, k + 1] = products[k + lag, k] + first * come - last * gone
-    level = np.dot(residual[most:rows], residual[most:rows])
-    lags = _aic_lags(products, with_level, level, rows - most)
-    if lags < 0:
-        return np.nan
-    for t in range(lags, most):  # the rows that fewer lags leave
-        level += residual[t] * residual[t]
-        for i in range(lags + 1):
-            with_level[i] += residual[t] * change[t - i]
-            for j in range(i + 1):
-                products[i, j] += change[t - i] * change[t - j]
-    return _level_t(products, with_level, level, lags, rows - lags)
-
-
-@compiled
-def _aic_lags(products: np.ndarray, with_level: np.ndarray, level: float, n: int) -> int:
-    """Lags with the least AIC; -1 where the changes follow their past without error."""
-    terms = with_level.size
-    gram = np.empty((terms, terms))
-    gram[1:, 1:] = products[1:, 1:]
-    gram[:, 0] = with_level
-    gram[0, 0] = level
-    along = products[:, 0].copy()
-    along[0] = with_level[0]
-    left, best, lags = products[0, 0], np.inf, -1
-    if not _solve(gram, along):
-        return -1
-    for i in range(terms):
-        left -= along[i] * along[i]
-        if left <= 0:
-            return -1
-        score = n * math.log(left / n) + 2.0 * (i + 1)
-        if score < best:
-            best, lags = score, i
-    return lags
-
-
-@compiled
-def _level_t(products: np.ndarray, with_level: np.ndarray, level: float, lags: int, n: int) -> float:
-    """t-statistic of the level, which stands last in the factor."""
-    gram = np.empty((lags + 1, lags + 1))
-    gram[:lags, :lags] = products[1 : lags + 1, 1 : lags + 1]
-    gram[lags, :lags] = with_level[1 : lags + 1]
-    gram[lags, lags] = level
-    along = np.append(products[1 : lags + 1, 0], with_level[0])
-    if not _solve(gram, along):
-        return np.nan
-    left = products[0, 0] - np.dot(along, along)
-    return along[lags] / math.sqrt(left / (n - lags - 1)) if left > 0 else np.nan
-
-
-@compiled
-def _solve(gram: np.ndarray, along: np.ndarray) -> bool:
-    """Cholesky factor in place of the lower half of `gram`, factor^-1 along in place of `along`; whether it exists."""
-    for i in range(along.size):
-        for j in range(i + 1):
-            total = gram[i, j]
-            for k in range(j):
-                total -= gram[i, k] * gram[j, k]
-            if j < i:
-                gram[i, j] = total / gram[j, j]
-            elif total > 0:
-                gram[i, i] = math.sqrt(total)
-            else:
-                return False
-        for k in range(i):
-            along[i] -= gram[i, k] * along[k]
-        along[i] /= gram[i, i]
-    return True
 
 
 def session_boundary(window: int, horizon: int) -> float:

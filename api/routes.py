@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 import config
 from alerts.rules import Rule
-from analytics.pair import PairParams
+from analytics.pair import METHODS, SCALES, PairParams
 from analytics.resampling import timeframe_us
 from api import schemas
 from engine import Engine, current
@@ -75,8 +75,28 @@ def bars(symbol: str, timeframe: str, limit: Annotated[int, Query(ge=1, le=MAX_B
 
 
 Leg = Annotated[str, Path(description="A followed symbol, for example ETHUSDT")]
-Window = Annotated[int, Query(ge=2, le=MAX_ROWS, description="Bars of the rolling statistics")]
-Method = Annotated[str, Query(description="How the hedge ratio is estimated")]
+
+
+def params(
+    window: Annotated[int, Query(ge=3, le=MAX_ROWS, description="Bars of the rolling statistics")] = (
+        config.DEFAULT_WINDOW
+    ),
+    method: Annotated[str, Query(description=f"Of the moving hedge ratio: {', '.join(METHODS)}")] = "ols",
+    scale: Annotated[str, Query(description=f"Of the z-score: {', '.join(SCALES)}")] = "std",
+    log_prices: Annotated[bool, Query(description="Ratio and spread of logarithms of prices")] = False,
+) -> PairParams:
+    """Parameters of an analysis with the configured limits."""
+    return PairParams(
+        window=window,
+        method=method,
+        scale=scale,
+        log_prices=log_prices,
+        fee_bps=config.FEE_BPS,
+        **config.ANALYSIS,
+    )
+
+
+Params = Annotated[PairParams, Depends(params)]
 
 
 @router.get(
@@ -88,14 +108,13 @@ def analytics(
     symbol_x: Leg,
     symbol_y: Leg,
     timeframe: str,
+    params: Params,
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 100,
-    window: Window = config.DEFAULT_WINDOW,
-    method: Method = "ols",
 ) -> Response:
     engine = current()
     legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
     try:
-        analysis = engine.analysis(*legs, timeframe, params(window, method), bars=limit + window)
+        analysis = engine.analysis(*legs, timeframe, params, bars=limit + params.warm_up)
     except TooFewObservations:
         return as_json([])
     return as_json(analysis.rows(limit))
@@ -106,25 +125,13 @@ def pair(
     symbol_x: Leg,
     symbol_y: Leg,
     timeframe: str,
-    window: Window = config.DEFAULT_WINDOW,
-    method: Method = "ols",
+    params: Params,
 ) -> Response:
     engine = current()
     legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
-    analysis = engine.analysis(*legs, timeframe, params(window, method))
+    analysis = engine.analysis(*legs, timeframe, params)
     head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
     return as_json(head | analysis.as_dict())
-
-
-def params(window: int, method: str) -> PairParams:
-    """Parameters of an analysis with the configured limits."""
-    return PairParams(
-        window=window,
-        method=method,
-        test_bars=config.TEST_BARS,
-        min_bars=config.MIN_BARS_ANALYTICS,
-        min_bars_coint=config.MIN_BARS_COINTEGRATION,
-    )
 
 
 @router.get("/gaps", response_model=list[schemas.Gap], summary="Trade ids that did not arrive")

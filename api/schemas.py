@@ -52,8 +52,9 @@ class AnalyticsRow(BaseModel):
 
     ts_us: int
     hedge_ratio: float | None
-    spread: float | None = Field(description="y - hedge_ratio * x, price units of y")
-    zscore: float | None
+    hedge_ratio_stderr: float | None = Field(description="the method's own: see the methodology")
+    spread: float | None = Field(description="y - hedge_ratio * x, price units of y, or logarithms")
+    zscore: float | None = Field(description="(spread - spread_mean) / spread_std")
     correlation: float | None = Field(description="of log returns over the window")
 
 

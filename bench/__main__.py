@@ -13,7 +13,21 @@ from pathlib import Path
 from bench.frame import Row, table
 from utils.clock import iso_from_us, now_us
 
-BENCHES = ("bars-refresh", "bars-build", "memory", "window", "mirror", "decode", "rolling-refresh", "rolling-history", "hayashi-yoshida", "engle-granger")
+BENCHES = (
+    "bars-refresh",
+    "bars-build",
+    "memory",
+    "window",
+    "mirror",
+    "decode",
+    "rolling-refresh",
+    "rolling-history",
+    "hayashi-yoshida",
+    "engle-granger",
+    "kalman",
+    "analyse-pair",
+    "indicators",
+)
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 
 

@@ -31,10 +31,45 @@ EXPLAIN: dict[str, Explanation] = {
     "hedge_ratio": Explanation(
         "Slope of y on x with a constant (least squares) over the window: units of x to hold against one of y.",
         "one straight relation inside the window; all noise is in y.",
-        "on few or flat bars the slope is noise; its standard error is too small, as bars are not independent.",
+        "on few or flat bars the slope is noise; the error of the rolling one is for independent bars, and too small.",
+    ),
+    "ols": Explanation(
+        "Least squares over the tested bars. Its 95 % interval counts how long the errors remember.",
+        "one constant relation; all noise is in y.",
+        "when the legs are not cointegrated: the slope is then an accident, whatever its interval.",
+    ),
+    "huber": Explanation(
+        "Squares near the line, distances beyond 1.345 robust standard deviations.",
+        "one constant relation; errors of one scale with a few that are far off.",
+        "when many bars are off to one side: no weight can tell which part is the relation.",
+    ),
+    "theil_sen": Explanation(
+        "The median of the slopes between all pairs of bars.",
+        "one constant relation; errors that are as often above as below.",
+        "when a leg moves in few ticks: equal prices say nothing about the slope.",
+    ),
+    "tls": Explanation(
+        "The line nearest to the points at right angles: the same whichever leg is explained.",
+        "noise of one size in both legs.",
+        "with legs of very different price levels: then take logarithms.",
+    ),
+    "dols": Explanation(
+        "Least squares with past and coming changes of x beside it (Stock and Watson).",
+        "cointegration; it answers for shocks that move both legs at once.",
+        "when there is no cointegration; and it uses changes to come, so it describes the sample, not the newest bar.",
+    ),
+    "fmols": Explanation(
+        "Least squares corrected for what the errors and the changes of x share (Phillips and Hansen).",
+        "cointegration.",
+        "on short samples with slow reversion: its interval is then too narrow.",
+    ),
+    "kalman": Explanation(
+        "The ratio as a random walk, known from all bars so far; its noise found by likelihood.",
+        "steps and noise of one size, without memory.",
+        "when it is not consistent: innovations that are larger or more alike than it says.",
     ),
     "half_life": Explanation(
-        "−ln 2 / ln(1 + λ), λ from regressing the change on the level; corrected for bias, 95 % interval.",
+        "−ln 2 / ln φ, φ the share of the gap that is left after a bar: median-unbiased, with its 95 % interval.",
         "the residual reverts at one constant rate.",
         "when the interval reaches ∞: then the data cannot tell reversion from wandering.",
     ),
@@ -43,6 +78,73 @@ EXPLAIN: dict[str, Explanation] = {
         "one constant relation over all tested bars; p from the tables made for fitted residuals, both directions "
         "tried, the smaller p doubled.",
         "on short samples it rarely rejects, and testing many pairs makes some p small by chance.",
+    ),
+    "session_pvalue": Explanation(
+        "Engle-Granger at every bar of the session; p of the lowest statistic so far, for all looks together.",
+        "unrelated walks as the alternative; the session has no more looks than said.",
+        "in a pair that has just come together: the window still holds the time before.",
+    ),
+    "monitor": Explanation(
+        "Evidence that the relation calibrated before the session is broken, as a share of its boundary: 100 % is an "
+        "alarm. A steady pair reaches it in at most 5 % of sessions.",
+        "the calibration bars were one relation.",
+        "right after a break: it needs some bars to see one, more for a small one.",
+    ),
+    "phillips_ouliaris": Explanation(
+        "Cointegration of the residual, with memory taken out of the statistic instead of by lags.",
+        "one constant relation over all tested bars.",
+        "when errors turn round from bar to bar: it then rejects too often.",
+    ),
+    "johansen": Explanation(
+        "Whether any combination of the two comes back, by likelihood; neither leg has to be named y.",
+        "errors without memory beyond the lags.",
+        "on short samples and with volatility in bursts.",
+    ),
+    "kpss": Explanation(
+        "The other way round: a small p speaks against coming back.",
+        "memory of the spread shorter than its window of lags.",
+        "when the spread comes back slowly: it then says that it does not.",
+    ),
+    "phillips_perron": Explanation(
+        "Dickey-Fuller with memory taken out of the statistic instead of by lags.",
+        "a series that was given, not estimated.",
+        "here, as the ratio was fitted; and when errors turn round from bar to bar.",
+    ),
+    "zivot_andrews": Explanation(
+        "Dickey-Fuller that allows one break of the level at the bar that speaks most for coming back.",
+        "at most one break; a series that was given.",
+        "here, as the ratio was fitted: that makes any break look good.",
+    ),
+    "variance_ratio": Explanation(
+        "Variance of 8-bar changes over 8 times that of 1-bar changes: 1 for a walk, less where it comes back.",
+        "changes without memory under the null, of any volatility.",
+        "when the bounce between bid and ask makes every series look as if it came back.",
+    ),
+    "hurst": Explanation(
+        "How the range grows with time: 0.5 for a walk, less where it comes back.",
+        "one law at all the slow frequencies used.",
+        "on few bars: its interval is wide, and shown for that.",
+    ),
+    "legs": Explanation(
+        "ADF (null: wanders) and KPSS (null: comes back) of the price of each leg.",
+        "cointegration is about legs that wander; one that comes back needs no partner.",
+        "when they disagree: the sample does not tell.",
+    ),
+    "ou": Explanation(
+        "Ornstein-Uhlenbeck: s changes by −θ (s − mean) a bar plus noise σ; deviation = σ / √(2θ).",
+        "one speed and one noise.",
+        "when the half-life's interval reaches ∞: mean and deviation are then hardly known.",
+    ),
+    "exit_time": Explanation(
+        "Expected time until the residual is first back at the exit, from where it is now, seen at bar closes.",
+        "the fitted process goes on.",
+        "as a promise: it is an average over very unequal trips.",
+    ),
+    "entry": Explanation(
+        "Cost: four fills at the fee. |z| that pays: where the way to the exit equals it; that earns most: the best "
+        "profit per bar, waiting included (Bertram).",
+        "the fitted process goes on; fills at the close; no slippage.",
+        "with a half-life that is not known: the best entry moves with it.",
     ),
     "correlation": Explanation(
         "Correlation of the log returns of both legs over the window.",

@@ -11,7 +11,7 @@ import config
 from analytics.resampling import timeframe_us
 from dashboard import rules
 from dashboard.strip import SOURCES
-from dashboard.view import MAX_WINDOW, METHODS, Z_LIMITS, View
+from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, Z_LIMITS, View
 from engine import Engine, current
 from utils.errors import InputError, PairscopeError
 
@@ -158,10 +158,15 @@ def _bars() -> None:
         label_visibility="collapsed",
     )
     _group("Window, bars")
-    st.number_input("Window, bars", 2, MAX_WINDOW, step=10, key=key("window"), label_visibility="collapsed")
+    st.number_input("Window, bars", MIN_WINDOW, MAX_WINDOW, step=10, key=key("window"), label_visibility="collapsed")
     _group("Hedge method")
     st.selectbox(
         "Hedge method", list(METHODS), format_func=METHODS.__getitem__, key=key("method"), label_visibility="collapsed"
+    )
+    st.toggle("log prices", key=key("log_prices"), help="Ratio and spread of logarithms: the ratio is an elasticity")
+    _group("z-score by")
+    st.selectbox(
+        "z-score by", list(SCALES), format_func=SCALES.__getitem__, key=key("scale"), label_visibility="collapsed"
     )
 
 

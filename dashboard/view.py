@@ -10,7 +10,16 @@ from analytics.pair import PairParams
 from analytics.resampling import timeframe_us
 from utils.errors import InputError
 
-METHODS = {"ols": "OLS, rolling"}  # hedge methods offered, with their screen text
+METHODS = {  # hedge methods offered, with their screen text
+    "ols": "OLS, rolling",
+    "huber": "Huber, rolling",
+    "theil_sen": "Theil-Sen, rolling",
+    "tls": "total least squares, rolling",
+    "ewm": "OLS, fading weights",
+    "kalman": "Kalman filter",
+}
+SCALES = {"std": "standard deviation", "ewm": "fading weights", "robust": "median and MAD"}  # of the z-score
+MIN_WINDOW = 3
 MAX_WINDOW = 5_000
 REFRESH_LIMITS_S = (0.5, 60.0)
 Z_LIMITS = (0.1, 20.0)
@@ -26,6 +35,8 @@ class View:
     timeframe: str = config.DEFAULT_TIMEFRAME
     window: int = config.DEFAULT_WINDOW  # bars
     method: str = "ols"
+    scale: str = "std"
+    log_prices: bool = False
     entry_z: float = config.ENTRY_Z
     exit_z: float = config.EXIT_Z
     refresh_s: float = config.REFRESH_S
@@ -85,11 +96,12 @@ class View:
         return PairParams(
             window=self.window,
             method=self.method,
-            test_bars=config.TEST_BARS,
-            min_bars=config.MIN_BARS_ANALYTICS,
-            min_bars_coint=config.MIN_BARS_COINTEGRATION,
+            scale=self.scale,
+            log_prices=self.log_prices,
             entry_z=self.entry_z,
             exit_z=self.exit_z,
+            fee_bps=config.FEE_BPS,
+            **config.ANALYSIS,
         )
 
 
@@ -111,15 +123,20 @@ def _timeframe(text: str) -> str:
 
 def _window(text: str) -> int:
     value = int(text)
-    if not 2 <= value <= MAX_WINDOW:
-        raise InputError(f"window must be 2 to {MAX_WINDOW} bars, was {value}")
+    if not MIN_WINDOW <= value <= MAX_WINDOW:
+        raise InputError(f"window must be {MIN_WINDOW} to {MAX_WINDOW} bars, was {value}")
     return value
 
 
-def _method(text: str) -> str:
-    if text not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}")
-    return text
+def _one_of(name: str, known: Iterable[str]) -> Callable[[str], str]:
+    known = tuple(known)
+
+    def read(text: str) -> str:
+        if text not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}")
+        return text
+
+    return read
 
 
 def _number(name: str, limits: tuple[float, float]) -> Callable[[str], float]:
@@ -147,7 +164,9 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "symbol": ("symbol", _symbol),
     "tf": ("timeframe", _timeframe),
     "window": ("window", _window),
-    "method": ("method", _method),
+    "method": ("method", _one_of("method", METHODS)),
+    "scale": ("scale", _one_of("scale", SCALES)),
+    "log": ("log_prices", _flag),
     "entry": ("entry_z", _number("entry |z|", Z_LIMITS)),
     "exit": ("exit_z", _number("exit |z|", (0.0, Z_LIMITS[1]))),
     "refresh": ("refresh_s", _number("refresh", REFRESH_LIMITS_S)),

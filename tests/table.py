@@ -36,24 +36,24 @@ class Size:
 
 def equal(scenario: str, what: str, expected: object, found: object) -> Row:
     """A row that holds where both are the same."""
-    return Row(scenario, what, _text(expected), _text(found), expected == found)
+    return Row(scenario, what, _text(expected), _text(found), bool(expected == found))
 
 
 def at_most(scenario: str, what: str, most: float, found: float, unit: str) -> Row:
     """A row that holds up to a limit; NaN does not."""
-    return Row(scenario, what, f"<= {most:g} {unit}", f"{found:.3g} {unit}", found <= most)
+    return Row(scenario, what, f"<= {most:g} {unit}", f"{found:.3g} {unit}", bool(found <= most))
 
 
 def at_least(scenario: str, what: str, least: float, found: float, unit: str = "") -> Row:
     """A row that holds from a limit on."""
-    return Row(scenario, what, f">= {_text(least)} {unit}".strip(), f"{_text(found)} {unit}".strip(), found >= least)
+    expected = f">= {_text(least)} {unit}".strip()
+    return Row(scenario, what, expected, f"{_text(found)} {unit}".strip(), bool(found >= least))
 
 
 def within(scenario: str, what: str, least: float, most: float, found: float, unit: str = "") -> Row:
     """A row that holds between two limits, both included; NaN does not."""
-    return Row(
-        scenario, what, f"{least:g} to {most:g} {unit}".strip(), f"{found:.4g} {unit}".strip(), least <= found <= most
-    )
+    expected = f"{least:g} to {most:g} {unit}".strip()
+    return Row(scenario, what, expected, f"{found:.4g} {unit}".strip(), bool(least <= found <= most))
 
 
 def shown(scenario: str, what: str, found: str) -> Row:

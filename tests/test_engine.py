@@ -83,7 +83,7 @@ def test_an_analysis_is_made_once_a_bar_and_only_its_provisional_part_moves(scri
     scripted.scripted.print("ETHUSDT", [2_600.0], first_id=101, at_us=T0 + 100 * S)
     scripted.scripted.clock_us = T0 + 100 * S + S // 2
     second = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS)
-    assert second.zscore is first.zscore
+    assert second.path.zscore is first.path.zscore
     assert second.provisional.zscore != first.provisional.zscore
     scripted.scripted.clock_us = T0 + 101 * S
     third = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS)
@@ -113,7 +113,7 @@ def test_a_symbol_or_pair_that_cannot_be_analysed_is_named(scripted):
 
 def test_a_rule_fires_without_any_page_and_its_history_is_kept(scripted):
     print_pair(scripted, 100)
-    z = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams(window=60)).zscore[-1]
+    z = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams(window=60)).path.zscore[-1]
     rule = {**scripted.rule_defaults(), "metric": "zscore", "condition": ">", "threshold": float(z) - 0.1}
     made = scripted.alerts.add(rule)
     (event,) = until(lambda: scripted.alerts.events_after(0), len)
@@ -156,7 +156,7 @@ def test_the_demo_market_shows_a_pair_at_once(tmp_path):
     status = until(engine.status, lambda status: len(status.symbols) == 2)
     assert (status.mode, status.venue, status.status) == ("DEMO", "demo", "ok")
     analysis = until(lambda: engine.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams()), lambda a: a.n_obs > 100)
-    assert math.isfinite(analysis.zscore[-1])
+    assert math.isfinite(analysis.path.zscore[-1])
     for _ in range(20):
         assert_conserved(engine)
     engine.stop()

@@ -307,7 +307,7 @@ def _compile_once(environment: Environment, folder: str, module: str, lock: Text
     stamp = environment.folder / COMPILED
     if stamp.is_file() and stamp.read_text("utf-8") == made.hexdigest():
         return
-    out.write("Compiling the numeric kernels (once a version)\n")
+    out.write("Compiling the numeric kernels: once a version, about a minute\n")
     out.flush()
     with (environment.root / "var" / "compile.log").open("w", encoding="utf-8") as log:
         code, lines = run_logged([str(environment.python), "-m", module], environment.root, log, lock)

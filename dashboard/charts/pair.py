@@ -61,7 +61,7 @@ def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
         *_spread(analysis, x, shown, theme),
         *_zscore(analysis, chart, x, shown, theme),
         *_hedge_ratio(analysis, x, shown, theme),
-        line(x, analysis.correlation[shown], "y5", "correlation", theme.x_leg, hovertemplate="%{y:.2f}"),
+        line(x, analysis.path.correlation[shown], "y5", "correlation", theme.x_leg, hovertemplate="%{y:.2f}"),
     ]
     return {"data": data, "layout": _layout(analysis, chart, x, theme)}
 
@@ -86,8 +86,8 @@ def _legs(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slice,
 
 def _spread(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
     """The spread's distance from its rolling mean, inside the band at which |z| reaches entry."""
-    reach = analysis.params.entry_z * analysis.spread_std[shown]
-    deviation = (analysis.spread - analysis.spread_mean)[shown]
+    reach = analysis.params.entry_z * analysis.path.spread_std[shown]
+    deviation = (analysis.path.spread - analysis.path.spread_mean)[shown]
     unit = "%{y:.4~g}"
     return [
         *band(x, -reach, reach, "y2", "entry band", theme.band),
@@ -100,7 +100,7 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
     marks = [mark for mark in chart.marks if mark.ts_us / 1_000 >= first]
     above = [mark.value >= 0 for mark in marks]
     return [
-        line(x, analysis.zscore[shown], "y3", "z-score", theme.text, width=1.6, hovertemplate="%{y:.2f}"),
+        line(x, analysis.path.zscore[shown], "y3", "z-score", theme.text, width=1.6, hovertemplate="%{y:.2f}"),
         {
             "type": "scatter",
             "mode": "markers",
@@ -121,12 +121,9 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
 
 
 def _hedge_ratio(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
-    ratio = analysis.hedge_ratio[shown]
+    ratio = analysis.path.hedge_ratio[shown]
     drawn = line(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}")
-    stderr = getattr(analysis, "hedge_stderr", None)  # not every method has one
-    if stderr is None:
-        return [drawn]
-    reach = 2 * stderr[shown]
+    reach = 2 * analysis.path.hedge_ratio_stderr[shown]
     return [*band(x, ratio - reach, ratio + reach, "y4", "2 standard errors", theme.band), drawn]
 
 
@@ -147,7 +144,7 @@ def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Them
         xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
         **axes,
         shapes=[*shading(_recent(chart.incomplete, int(x[0]) * US_PER_MS), theme), *_thresholds(analysis, theme)],
-        annotations=[*_titles(chart, theme), *_last_values(analysis, theme)],
+        annotations=[*_titles(analysis, chart, theme), *_last_values(analysis, theme)],
     )
 
 
@@ -164,17 +161,18 @@ def _thresholds(analysis: PairAnalysis, theme: Theme) -> list[Spec]:
     ]
 
 
-def _titles(chart: PairChart, theme: Theme) -> list[Spec]:
+def _titles(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> list[Spec]:
     legs = ((chart.symbol_y, theme.y_leg), (chart.symbol_x, theme.x_leg))
     names = "  ".join(f'<span style="color:{color}">{formats.base(symbol)}</span>' for symbol, color in legs)
-    unit = formats.quote(chart.symbol_y)
+    unit = "log" if analysis.params.log_prices else formats.quote(chart.symbol_y)
     texts = (f"{names}  bp", f"spread − mean  {unit}".rstrip(), "z-score", "hedge ratio", "correlation")
     return [pane_title(text, f"y{n if n > 1 else ''}", theme) for n, text in enumerate(texts, start=1)]
 
 
 def _last_values(analysis: PairAnalysis, theme: Theme) -> list[Spec]:
-    deviation = float(analysis.spread[-1] - analysis.spread_mean[-1])
-    z, ratio, correlation = (float(v[-1]) for v in (analysis.zscore, analysis.hedge_ratio, analysis.correlation))
+    deviation = float(analysis.path.spread[-1] - analysis.path.spread_mean[-1])
+    newest = (getattr(analysis.path, name) for name in ("zscore", "hedge_ratio", "correlation"))
+    z, ratio, correlation = (float(values[-1]) for values in newest)
     stretched = abs(z) >= analysis.params.entry_z
     return [
         last_value(deviation, formats.significant(deviation, 3), "y2", theme, theme.text),

@@ -137,6 +137,8 @@ def alert_marks(engine: Engine, view: View) -> list[Mark]:
 FIGURES: dict[str, LiveFigure] = {
     "candles": LiveFigure(("symbol", "timeframe"), ("symbol",), _candles),
     "pair": LiveFigure(
-        ("symbol_y", "symbol_x", "timeframe", "window", "method", "entry_z", "exit_z"), ("symbol_y", "symbol_x"), _pair
+        ("symbol_y", "symbol_x", "timeframe", "window", "method", "scale", "log_prices", "entry_z", "exit_z"),
+        ("symbol_y", "symbol_x"),
+        _pair,
     ),
 }

@@ -5,24 +5,22 @@ from html import escape
 
 import streamlit as st
 
-from analytics.cointegration import EngleGranger
-from analytics.hedge import HedgeFit
 from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from analytics.verdict import ALPHA
 from dashboard import formats, rules
 from dashboard.charts.pair import first_shown
+from dashboard.evidence import bars_time, hedge, legs, residual_tests, reversion, spread_unit, tests, verdict, watching
 from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import Card, Row, cards, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.view import METHODS, View
 from engine import Engine, Gap
-from utils.clock import US_PER_S, hhmmss
+from utils.clock import hhmmss
 
 CHART_HEIGHT = 1_000  # pixels
 EVENTS = 6
-FIT_NAMES = {"huber": "Huber", "theil_sen": "Theil-Sen", "tls": "total least squares"}
 
 
 def page(engine: Engine, view: View) -> None:
@@ -36,6 +34,7 @@ def page(engine: Engine, view: View) -> None:
         refreshed("tests", beside, view, engine, view)
         refreshed("events", events_box, view, engine, view)
         _downloads(engine, view)
+    refreshed("reversion", below, view, engine, view)
 
 
 def _title(view: View) -> str:
@@ -43,8 +42,10 @@ def _title(view: View) -> str:
 
 
 def _subtitle(view: View) -> str:
-    method = METHODS[view.method].split(",")[0]
-    return f"{formats.timeframe(view.timeframe)} bars · rolling {method}, {view.window} bars · closed bars only"
+    name, *how = METHODS[view.method].split(", ")
+    method = " ".join((*how, name))
+    logs = " · logarithms" if view.log_prices else ""
+    return f"{formats.timeframe(view.timeframe)} bars · {method}, {view.window} bars{logs} · closed bars only"
 
 
 def _analysis(engine: Engine, view: View) -> PairAnalysis:
@@ -69,7 +70,7 @@ def reading_cards(analysis: PairAnalysis, view: View) -> list[Card]:
 
 
 def _zscore_card(analysis: PairAnalysis, view: View) -> Card:
-    z = float(analysis.zscore[-1])
+    z = float(analysis.path.zscore[-1])
     past = abs(z) >= view.entry_z
     place = f"past ±{view.entry_z:g}" if past else ""
     forming = _forming(analysis, "zscore", lambda value: formats.number(value, 2, sign=True))
@@ -84,27 +85,23 @@ def _forming(analysis: PairAnalysis, name: str, write: object) -> str:
 
 
 def _spread_card(analysis: PairAnalysis, view: View) -> Card:
-    value = float(analysis.spread[-1])
-    return Card("spread", formats.significant(value, 5), formats.quote(view.symbol_y), "spread")
+    value = float(analysis.path.spread[-1])
+    return Card("spread", formats.significant(value, 5), spread_unit(analysis, view.symbol_y), "spread")
 
 
 def _hedge_card(analysis: PairAnalysis) -> Card:
-    value = float(analysis.hedge_ratio[-1])
-    stderr = getattr(analysis, "hedge_stderr", None)
-    detail = "" if stderr is None else f"± {formats.significant(2 * float(stderr[-1]), 2)}"
+    value = float(analysis.path.hedge_ratio[-1])
+    stderr = float(analysis.path.hedge_ratio_stderr[-1])
+    detail = f"± {formats.significant(1.96 * stderr, 2)}" if math.isfinite(stderr) else ""
     return Card("hedge ratio", formats.significant(value, 4), detail, "hedge_ratio")
 
 
 def _half_life_card(analysis: PairAnalysis, view: View) -> Card:
-    found = analysis.half_life
+    found = analysis.evidence.half_life
     if found is None:
         return Card("half-life", formats.NONE, analysis.missing.get("half_life", ""), "half_life", "muted")
-    low, high = (_time(bars, view) for bars in (found.low, found.high))
-    return Card("half-life", _time(found.bars, view), f"{low} … {high}", "half_life")
-
-
-def _time(bars: float, view: View) -> str:
-    return formats.duration(bars * timeframe_us(view.timeframe) / US_PER_S)
+    low, high = (bars_time(bars, view) for bars in (found.low, found.high))
+    return Card("half-life", bars_time(found.bars, view), f"{low} … {high}", "half_life")
 
 
 def _cointegration_card(analysis: PairAnalysis) -> Card:
@@ -117,63 +114,27 @@ def _cointegration_card(analysis: PairAnalysis) -> Card:
 
 
 def _correlation_card(analysis: PairAnalysis, view: View) -> Card:
-    value = float(analysis.correlation[-1])
+    value = float(analysis.path.correlation[-1])
     return Card("correlation", formats.number(value, 2), f"{formats.timeframe(view.timeframe)} returns", "correlation")
 
 
 def beside(engine: Engine, view: View) -> None:
-    """Verdict, tests and hedge ratio."""
+    """Verdict, session, tests and hedge ratio."""
     analysis = _analysis(engine, view)
-    st.html(verdict(analysis) + tests(analysis, view) + hedge(analysis, view))
+    parts = verdict(analysis), watching(analysis), tests(analysis, view), hedge(analysis, view)
+    st.html("".join(parts))
+
+
+def below(engine: Engine, view: View) -> None:
+    """Reversion, and what the spread and the legs are by themselves."""
+    analysis = _analysis(engine, view)
+    parts = reversion(analysis, view), residual_tests(analysis, view), legs(analysis, view)
+    st.html(f'<div class="ps-columns">{"".join(parts)}</div>')
 
 
 def events_box(engine: Engine, view: View) -> None:
     """What happened to the pair."""
     st.html(events(engine, view))
-
-
-def verdict(analysis: PairAnalysis) -> str:
-    """The analysis in plain words, as markup."""
-    caveats = "".join(f'<p class="ps-muted">{escape(text)}</p>' for text in analysis.caveats)
-    return section("What this says", f"<p>{escape(analysis.verdict)}</p>{caveats}")
-
-
-def tests(analysis: PairAnalysis, view: View) -> str:
-    """The tests as a table: the honest p-value above the flattering one."""
-    y, x = formats.base(view.symbol_y), formats.base(view.symbol_x)
-    rows = [
-        *_engle_granger(f"Engle-Granger {y} on {x}", analysis.engle_granger),
-        *_engle_granger(f"Engle-Granger {x} on {y}", analysis.engle_granger_xy),
-    ]
-    if analysis.adf is not None:
-        rows.append(_test_row("plain ADF would say", analysis.adf, "muted", "adf"))
-    stationarity = getattr(analysis, "kpss", None)
-    if stationarity is not None:
-        rows.append(_test_row("KPSS", stationarity, "", ""))
-    if not rows:
-        return section("Tests", f'<p class="ps-muted">{escape(analysis.missing.get("engle_granger", "not yet"))}</p>')
-    return section("Tests", table(("test", "statistic", "p", "lags"), rows))
-
-
-def _engle_granger(name: str, test: EngleGranger | None) -> list[Row]:
-    return [] if test is None else [_test_row(name, test, "", "cointegration")]
-
-
-def _test_row(name: str, test: object, tone: str, metric: str) -> Row:
-    statistic, pvalue, lags = (getattr(test, field) for field in ("statistic", "pvalue", "lags"))
-    return Row((name, formats.number(statistic, 2), formats.pvalue(pvalue), str(lags)), tone, metric)
-
-
-def hedge(analysis: PairAnalysis, view: View) -> str:
-    """Hedge ratio of the window and of the tested bars, with half-life."""
-    rows = [Row((f"rolling, {view.window} bars", formats.significant(float(analysis.hedge_ratio[-1]), 4), "", ""))]
-    fit = analysis.fit
-    if fit is not None:
-        life = formats.NONE if analysis.half_life is None else _time(analysis.half_life.bars, view)
-        reach = f"±{formats.significant(1.96 * fit.stderr, 2)}"
-        rows.append(Row((f"OLS, {fit.n_obs} bars", formats.significant(fit.hedge_ratio, 4), reach, life)))
-    rows += [_other_fit(fit) for fit in analysis.other_fits]
-    return section("Hedge ratio", table(("method", "ratio", "95 %", "half-life"), rows))
 
 
 def events(engine: Engine, view: View) -> str:
@@ -186,12 +147,6 @@ def events(engine: Engine, view: View) -> str:
     return section(
         "Last events", table(("UTC", ""), body) if body else '<p class="ps-muted">No alerts and no gaps so far.</p>'
     )
-
-
-def _other_fit(fit: HedgeFit) -> Row:
-    """Another method on the same bars: the ratio should not hang on the choice; its errors are for independent ones."""
-    reach = f"±{formats.significant(1.96 * fit.stderr, 2)}"
-    return Row((FIT_NAMES[fit.method], formats.significant(fit.hedge_ratio, 4), reach, ""), "muted")
 
 
 def _gap_text(gap: Gap) -> str:

@@ -58,6 +58,66 @@ def test_looks_agree_with_the_single_test_where_many_lags_are_chosen_and_at_a_hu
     assert both_directions(y, x, 300)[-1] == pytest.approx(expected, abs=1e-6)
 
 
+def single_tests(y, x, window, look):
+    one, other = y[look : look + window], x[look : look + window]
+    return min(engle_granger(one, other).statistic, engle_granger(other, one).statistic)
+
+
+@pytest.mark.parametrize("lag", [1, 12, 24])
+def test_looks_agree_with_the_single_test_on_wide_windows_at_the_edges_of_the_shared_blocks(lag):
+    rng = np.random.default_rng(lag)
+    x, error = rng.standard_normal((2, 2_100))
+    error[lag:] -= 0.8 * error[:-lag]
+    y, x = 2 * x.cumsum() + error, x.cumsum()
+    found = both_directions(y, x, 2_000)
+    for look in (0, 1, 46, 47, 48, 49, 95, 96, 100):
+        assert found[look] == pytest.approx(single_tests(y, x, 2_000, look), abs=1e-8)
+
+
+@pytest.mark.parametrize("move", [0.01, 1, 20])
+@pytest.mark.parametrize("share", [1e-2, 2e-5])
+def test_looks_agree_with_the_single_test_at_a_high_price_where_the_legs_are_nearly_one(move, share):
+    rng = np.random.default_rng(8)
+    x, spread = 3e3 + move * rng.standard_normal(560).cumsum(), rng.standard_normal(560)
+    y = 6e4 + x + math.sqrt(share) * x.std() * spread
+    found = both_directions(y, x, 500)
+    for look in range(0, 61, 15):
+        assert found[look] == pytest.approx(single_tests(y, x, 500, look), abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-6])
+def test_looks_agree_with_the_single_test_where_the_residual_all_but_follows_its_past(noise):
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal(560).cumsum()
+    y = x + np.sin(np.arange(560) / 40) + noise * rng.standard_normal(560)
+    found = both_directions(y, x, 500)
+    for look in range(0, 61, 15):
+        assert found[look] == pytest.approx(single_tests(y, x, 500, look), abs=1e-8)
+
+
+@pytest.mark.parametrize("at", [0, 20, 250, 530])
+def test_a_wild_bar_leaves_no_rounding_behind(at):
+    y, x = (leg[:560].copy() for leg in WALKS)
+    y[at] += 1e8
+    found = both_directions(y, x, 500)
+    for look in (0, 1, 21, 29, 30, 31, 60):
+        assert found[look] == pytest.approx(single_tests(y, x, 500, look), abs=1e-7)
+
+
+@pytest.mark.parametrize("until", [1, 47, 48, 49, 130])
+def test_looks_are_bit_for_bit_the_same_when_later_bars_are_appended(until):
+    y, x = WALKS[:, :450]
+    part = both_directions(y[: 299 + until], x[: 299 + until], 300)
+    np.testing.assert_array_equal(part, both_directions(y, x, 300)[:until])
+
+
+def test_a_leg_that_stands_still_in_one_window_only_is_named():
+    y, x = (leg[:700].copy() for leg in WALKS)
+    x[250:560] = 0.1  # no sum of it is exact
+    with pytest.raises(DegenerateSeries, match="in one window a leg is constant"):
+        both_directions(y, x, 300)
+
+
 @settings(max_examples=20, deadline=None)
 @given(until=st.integers(1, 199), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
 def test_session_evidence_is_settled_at_its_bar_and_has_no_units(until, scale, shift):

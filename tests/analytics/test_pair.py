@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.cointegration import engle_granger
-from analytics.pair import SERIES, PairAnalysis, PairParams, analyse_pair
+from analytics.pair import METHODS, SCALES, SERIES, PairAnalysis, PairParams, analyse_pair, with_forming
+from analytics.pair.path import NUMBERS
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
 
@@ -30,13 +31,21 @@ def same(one: object, other: object) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@given(cut=st.integers(20, 299), window=st.integers(3, 20), seed=st.integers(0, 5))
-def test_bars_to_come_change_no_value_of_the_past(cut, window, seed):
-    y, x = legs(300, seed)
-    params = PairParams(window=window)
+@given(
+    cut=st.integers(20, 319),
+    window=st.integers(10, 20),
+    seed=st.integers(0, 5),
+    method=st.sampled_from(METHODS),
+    scale=st.sampled_from(SCALES),
+    log_prices=st.booleans(),
+)
+def test_bars_to_come_change_no_value_of_the_past(cut, window, seed, method, scale, log_prices):
+    y, x = legs(320, seed)
+    params = PairParams(window=window, method=method, scale=scale, log_prices=log_prices, session_bars=50)
+    cut = max(cut, params.warm_up + 2)
     past, whole = analyse_pair(y[:cut], x[:cut], params), analyse_pair(y, x, params)
     for name in SERIES:
-        np.testing.assert_array_equal(getattr(past, name), getattr(whole, name)[:cut], err_msg=name)
+        np.testing.assert_array_equal(getattr(past.path, name), getattr(whole.path, name)[:cut], err_msg=name)
 
 
 def test_each_bar_is_a_regression_of_its_own_window():
@@ -46,31 +55,99 @@ def test_each_bar_is_a_regression_of_its_own_window():
         window = slice(t - 39, t + 1)
         slope = sm.OLS(y[window], sm.add_constant(x[window] - x[window].mean())).fit().params[1]
         spread = pd.Series(y[window] - slope * x[window])
-        assert analysis.hedge_ratio[t] == pytest.approx(slope, rel=1e-9)
-        assert analysis.spread[t] == pytest.approx(spread.iloc[-1], rel=1e-9)
-        assert analysis.zscore[t] == pytest.approx((spread.iloc[-1] - spread.mean()) / spread.std(), abs=1e-7)
+        assert analysis.path.hedge_ratio[t] == pytest.approx(slope, rel=1e-9)
+        assert analysis.path.spread[t] == pytest.approx(spread.iloc[-1], rel=1e-9)
+        assert analysis.path.zscore[t] == pytest.approx((spread.iloc[-1] - spread.mean()) / spread.std(), abs=1e-7)
     returns = pd.DataFrame({"y": np.log(y), "x": np.log(x)}).diff()
-    assert analysis.correlation == pytest.approx(returns["y"].rolling(40).corr(returns["x"]), abs=1e-9, nan_ok=True)
+    assert analysis.path.correlation == pytest.approx(
+        returns["y"].rolling(40).corr(returns["x"]), abs=1e-9, nan_ok=True
+    )
 
 
-def test_the_bar_in_progress_counts_as_if_it_closed_there():
-    y, x = legs(200)
-    ahead = analyse_pair(y[:-1], x[:-1], forming=(y[-1], x[-1])).provisional
-    closed = analyse_pair(y, x)
+@pytest.mark.parametrize("log_prices", [False, True])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_bar_in_progress_counts_as_if_it_closed_there(method, scale, log_prices):
+    y, x = legs(320)
+    params = PairParams(window=30, method=method, scale=scale, log_prices=log_prices)
+    ahead = analyse_pair(y[:-1], x[:-1], params, forming=(y[-1], x[-1])).provisional
+    closed = analyse_pair(y, x, params)
     assert ahead is not None
-    for name in SERIES:
-        if name != "intercept":
-            assert getattr(ahead, name) == pytest.approx(getattr(closed, name)[-1], rel=1e-9), name
-    assert closed.with_forming(None, None).provisional is None
+    for name in NUMBERS:
+        assert getattr(ahead, name) == pytest.approx(getattr(closed.path, name)[-1], rel=1e-8), name
+    assert with_forming(closed, None, None).provisional is None
+
+
+def test_logarithms_are_the_analysis_of_logarithms():
+    y, x = legs(400)
+    logs, plain = analyse_pair(y, x, PairParams(log_prices=True)), analyse_pair(np.log(y), np.log(x))
+    for name in ("hedge_ratio", "spread", "zscore"):
+        np.testing.assert_array_equal(getattr(logs.path, name), getattr(plain.path, name), err_msg=name)
+    assert logs.cointegration_pvalue == plain.cointegration_pvalue
+    assert logs.reading()["price_y"] == y[-1]
+    np.testing.assert_allclose(logs.path.correlation, analyse_pair(y, x).path.correlation)
+    with pytest.raises(InputError, match=r"x must be positive for logarithms"):
+        analyse_pair(y, x - 2 * x.max(), PairParams(log_prices=True))
+
+
+def test_every_method_is_shown_on_the_same_bars():
+    y, x = legs(600)
+    found = analyse_pair(y, x).evidence
+    assert [fit.method for fit in found.other_fits] == ["huber", "theil_sen", "tls", "dols", "fmols", "kalman"]
+    assert {fit.n_obs for fit in found.other_fits} == {500}
+    for fit in (found.fit, *found.other_fits):
+        assert fit.low < 25 < fit.high, fit.method
+
+
+def test_a_session_is_calibrated_at_fixed_times_and_told_in_times():
+    y, x = legs(900)
+    ts_us = 1_700_000_000_000_000 + np.arange(900) * 1_000_000
+    analysis = analyse_pair(y, x, ts_us=ts_us)
+    began = analysis.watch.began
+    assert int(ts_us[began]) // 1_000_000 % 288 == 0 and 900 - began <= 288
+    assert analysis.watch.monitor.status == "steady" and analysis.session_pvalue < 0.05
+    later = analyse_pair(y[50:], x[50:], ts_us=ts_us[50:])
+    assert later.watch.began == began - 50
+    assert later.session_pvalue == analysis.session_pvalue and later.monitor == analysis.monitor
+    told = analysis.as_dict()["watch"]
+    assert told["began_ts_us"] == ts_us[began] and told["calibrated_bars"] == 500 and told["alarm_ts_us"] is None
+
+
+def test_a_pair_that_breaks_is_told_with_the_time():
+    y, x = legs(1_100)
+    broken = 940
+    y = np.where(np.arange(1_100) >= broken, y + 60, y)
+    analysis = analyse_pair(y, x)
+    assert analysis.watch.monitor.status == "alarm"
+    assert broken <= analysis.watch.alarm_at < broken + 30 and abs(analysis.watch.break_at - broken) <= 3
+    assert "has broken" in analysis.verdict and analysis.reading()["monitor"] >= 1
+    assert analysis.as_dict()["watch"]["status"] == "alarm"
+
+
+def test_too_few_bars_before_the_session_are_said():
+    y, x = legs(300)
+    analysis = analyse_pair(y, x, PairParams(session_bars=240, min_bars_coint=250))
+    assert analysis.watch.monitor is None and math.isnan(analysis.session_pvalue)
+    assert analysis.missing["monitor"] == "needs 250 bars before the session, has 240"
+
+
+def test_a_filter_that_is_surprised_too_much_is_said():
+    y, x = legs(700)
+    rng = np.random.default_rng(3)
+    y = y + np.where(np.arange(700) > 300, rng.normal(0, 20, 700), 0)
+    analysis = analyse_pair(y, x, PairParams(method="kalman"))
+    assert not analysis.path.consistency.consistent
+    assert any("not consistent" in text for text in analysis.caveats)
+    assert analyse_pair(y, x).path.consistency is None
 
 
 def test_tests_rest_on_the_newest_bars_and_look_both_ways():
     y, x = legs(800)
     analysis = analyse_pair(y, x, PairParams(test_bars=300))
     one, other = engle_granger(y[-300:], x[-300:]), engle_granger(x[-300:], y[-300:])
-    assert (analysis.engle_granger, analysis.engle_granger_xy) == (one, other)
+    assert (analysis.evidence.engle_granger, analysis.evidence.engle_granger_xy) == (one, other)
     assert analysis.cointegration_pvalue == pytest.approx(2 * min(one.pvalue, other.pvalue))
-    assert analysis.fit is not None and analysis.fit.n_obs == 300
+    assert analysis.evidence.fit is not None and analysis.evidence.fit.n_obs == 300
 
 
 @pytest.mark.parametrize("n, window", [(60, 60), (99, 60), (100, 60), (600, 60), (25, 20)])
@@ -81,15 +158,15 @@ def test_json_has_neither_nan_nor_infinity(n, window):
     back = json.loads(text)
     assert back["n_obs"] == n and len(back["rows"]) == n
     assert back["last_ts_us"] == (n - 1) * 1_000_000
-    assert back["rows"][0]["zscore"] is None and back["rows"][-1]["zscore"] == analysis.zscore[-1]
+    assert back["rows"][0]["zscore"] is None and back["rows"][-1]["zscore"] == analysis.path.zscore[-1]
 
 
 def test_what_the_data_does_not_support_is_missing_with_its_reason():
     y, x = legs(70)
     analysis = analyse_pair(y, x)
-    assert analysis.engle_granger is None and math.isnan(analysis.cointegration_pvalue)
+    assert analysis.evidence.engle_granger is None and math.isnan(analysis.cointegration_pvalue)
     assert analysis.missing["engle_granger"] == str(TooFewObservations(have=70, need=100))
-    assert analysis.half_life is not None and "not tested" in analysis.verdict
+    assert analysis.evidence.half_life is not None and "not tested" in analysis.verdict
     with pytest.raises(TooFewObservations) as caught:
         analyse_pair(y[:40], x[:40])
     assert (caught.value.have, caught.value.need) == (40, 60)
@@ -102,7 +179,7 @@ def test_series_without_information_are_refused_by_name():
     with pytest.raises(DegenerateSeries, match="same series"):
         analyse_pair(x, x)
     scaled = analyse_pair(2 * x + 5, x)
-    assert scaled.engle_granger is None and "same" in scaled.missing["engle_granger"]
+    assert scaled.evidence.engle_granger is None and "same" in scaled.missing["engle_granger"]
     with pytest.raises(InputError, match="index 150"):
         analyse_pair(np.where(np.arange(200) == 150, np.inf, y), x)
     with pytest.raises(InputError, match="complete"):
@@ -134,6 +211,11 @@ def test_loss_is_counted_and_said():
         ({"min_bars": 3}, "min_bars"),
         ({"min_bars_coint": 5}, "min_bars_coint"),
         ({"method": "magic"}, "method"),
+        ({"method": "huber", "window": 5}, "window"),
+        ({"scale": "feet"}, "scale"),
+        ({"session_bars": 3}, "session_bars"),
+        ({"fee_bps": -1.0}, "fee_bps"),
+        ({"fee_bps": math.nan}, "fee_bps"),
         ({"entry_z": 0.4}, "entry_z"),
         ({"entry_z": math.nan}, "entry_z"),
         ({"exit_z": -1.0}, "entry_z"),
@@ -149,7 +231,7 @@ def test_the_verdict_tells_place_evidence_and_speed():
     y, x = legs(600)
     analysis: PairAnalysis = analyse_pair(y, x)
     assert "are cointegrated (p < 0.001)" in analysis.verdict
-    assert f"{abs(analysis.zscore[-1]):.1f} standard deviations" in analysis.verdict
+    assert f"{abs(analysis.path.zscore[-1]):.1f} standard deviations" in analysis.verdict
     assert "bars (" in analysis.verdict
     rng = np.random.default_rng(4)
     apart = analyse_pair(100 + rng.normal(size=600).cumsum(), 50 + rng.normal(size=600).cumsum())

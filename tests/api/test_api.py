@@ -62,7 +62,7 @@ def test_analytics_rows_are_the_analysis_that_pages_see(api, engine):
     rows = api.get("/v1/analytics/BTCUSDT/ETHUSDT/1s?limit=10&window=30").json()
     analysis = engine.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams(window=30))
     for name in ("hedge_ratio", "spread", "zscore", "correlation"):
-        np.testing.assert_allclose([row[name] for row in rows], getattr(analysis, name)[-10:], rtol=1e-12)
+        np.testing.assert_allclose([row[name] for row in rows], getattr(analysis.path, name)[-10:], rtol=1e-12)
     assert [row["ts_us"] for row in rows] == analysis.ts_us[-10:].tolist()
 
 

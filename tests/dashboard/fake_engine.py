@@ -136,7 +136,7 @@ class FakeEngine:
     ) -> PairAnalysis:
         if symbol_y == symbol_x:
             raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}")
-        needed = max(bars or config.CHART_BARS + params.window, params.test_bars)
+        needed = max(bars or config.CHART_BARS + params.warm_up, params.bars)
         y, x = (self.bars(symbol, timeframe, needed + 1) for symbol in (symbol_y, symbol_x))
         forming = (float(y["close"].iloc[-1]), float(x["close"].iloc[-1])) if len(y) else None
         y, x = y[:-1], x[:-1]

@@ -52,10 +52,10 @@ def test_panes_draw_the_numbers_of_the_analysis():
     spec = pair_spec(analysis, CHART, DARK)
     rows = slice(-len(trace(spec, "z-score")["x"]), None)
     for name, values in (
-        ("z-score", analysis.zscore),
-        ("hedge ratio", analysis.hedge_ratio),
-        ("correlation", analysis.correlation),
-        ("spread − mean", analysis.spread - analysis.spread_mean),
+        ("z-score", analysis.path.zscore),
+        ("hedge ratio", analysis.path.hedge_ratio),
+        ("correlation", analysis.path.correlation),
+        ("spread − mean", analysis.path.spread - analysis.path.spread_mean),
         ("ETH", in_bp(analysis.y[rows])),
     ):
         np.testing.assert_allclose(trace(spec, name)["y"], values[rows], rtol=1e-7, atol=1e-12)
@@ -73,7 +73,7 @@ def test_the_entry_band_is_where_z_reaches_entry():
     analysis = analysis_of(FakeEngine())
     spec = pair_spec(analysis, CHART, DARK)
     high = trace(spec, "entry band, high")["y"]
-    np.testing.assert_allclose(high, 2.0 * analysis.spread_std[-len(high) :], rtol=1e-7)
+    np.testing.assert_allclose(high, 2.0 * analysis.path.spread_std[-len(high) :], rtol=1e-7)
 
 
 def test_a_new_bar_costs_few_bytes():

@@ -295,7 +295,7 @@ def test_the_pair_downloaded_reads_back_as_the_same_numbers(engine):
     view = View.default(engine.symbols)
     analysis = engine.analysis("ETHUSDT", "BTCUSDT", "1s", view.params)
     rows = list(csv.DictReader(io.StringIO(pair.pair_csv(engine, view))))
-    assert [float(row["zscore"]) for row in rows] == analysis.zscore[-len(rows) :].tolist()
+    assert [float(row["zscore"]) for row in rows] == analysis.path.zscore[-len(rows) :].tolist()
     assert 480 < len(rows) <= config.CHART_BARS
 
 

@@ -67,7 +67,7 @@ REFUSED = [
     ("/live/figure/pair?theme=pink", "theme must be dark or light"),
     ("/live/figure/pair?every=0.001", "every must be 0.5 to 60 seconds"),
     ("/live/figure/candles?every=x", "every must be 0.5 to 60 seconds"),
-    ("/live/stream/pair?window=0", "window must be 2 to"),
+    ("/live/stream/pair?window=0", "window must be 3 to"),
 ]
 
 

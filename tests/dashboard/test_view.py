@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from dashboard.view import MAX_WINDOW, REFRESH_LIMITS_S, View
+from dashboard.view import MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -15,7 +15,7 @@ views = st.builds(
     symbol_x=st.sampled_from(SYMBOLS),
     symbol=st.sampled_from(SYMBOLS),
     timeframe=st.sampled_from(("1s", "3m", "45s", "1h")),
-    window=st.integers(2, MAX_WINDOW),
+    window=st.integers(MIN_WINDOW, MAX_WINDOW),
     method=st.just("ols"),
     entry_z=st.floats(1.0, 20.0),
     exit_z=st.floats(0.0, 0.99),
@@ -46,7 +46,7 @@ BAD = [
     ("x", "", "1 to 32 letters"),
     ("tf", "0s", "tf='0s'"),
     ("tf", "soon", "tf='soon'"),
-    ("window", "1", "window must be 2 to"),
+    ("window", "1", "window must be 3 to"),
     ("window", "sixty", "window='sixty'"),
     ("method", "magic", "method must be one of ols"),
     ("entry", "nan", "entry |z| must be 0.1 to 20, was nan"),

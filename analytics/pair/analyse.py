@@ -1,0 +1,114 @@
+"""`analyse_pair`: from closes to the one analysis."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from analytics.checks import pair
+from analytics.pair.analysis import PairAnalysis
+from analytics.pair.evidence import evidence
+from analytics.pair.params import PairParams
+from analytics.pair.path import Provisional, provisional, spread_path
+from analytics.pair.watch import watch
+from utils.errors import DegenerateSeries, InputError, TooFewObservations
+
+
+def analyse_pair(
+    y: np.ndarray,
+    x: np.ndarray,
+    params: PairParams | None = None,
+    *,
+    ts_us: np.ndarray | None = None,
+    complete: np.ndarray | None = None,
+    forming: tuple[float, float] | None = None,
+) -> PairAnalysis:
+    """The analysis of y, explained by x.
+
+    Parameters
+    ----------
+    y, x : closes of closed bars on one grid, shape (n,), oldest first; leading NaN are left out
+    params : PairParams() by default
+    ts_us : opens of the bars, microseconds
+    complete : whether each bar is without known loss; all are by default
+    forming : closes of the bar in progress
+
+    Raises
+    ------
+    TooFewObservations
+        Fewer bars than the window: not one z-score exists.
+    DegenerateSeries
+        A leg is constant over the newest window, or the legs are the same.
+    InputError
+        A value is not finite, or not positive where logarithms are asked for, or the arrays do not fit together.
+    """
+    params = params or PairParams()
+    y, x, ts_us, complete = _trimmed(y, x, ts_us, complete)
+    if y.size < params.window:
+        raise TooFewObservations(have=y.size, need=params.window)
+    y, x = pair(y, x, params.window)
+    _check_newest(y, x, params.window)
+    in_y, in_x = _in_units(y, x, params)
+    newest = slice(-params.test_bars, None)
+    analysis = PairAnalysis(
+        params=params,
+        n_obs=y.size,
+        ts_us=ts_us,
+        complete=complete,
+        y=y,
+        x=x,
+        path=spread_path(in_y, in_x, params),
+        evidence=evidence(in_y[newest], in_x[newest], params),
+        watch=watch(in_y, in_x, _numbers(ts_us, y.size), params),
+        coverage=float(complete[newest].mean()),
+    )
+    return analysis if forming is None else with_forming(analysis, *forming)
+
+
+def with_forming(analysis: PairAnalysis, y: float | None, x: float | None) -> PairAnalysis:
+    """The same analysis beside the provisional numbers of a bar in progress; costs one window."""
+    if y is None or x is None:
+        return replace(analysis, provisional=None)
+    legs = _in_units(analysis.y, analysis.x, analysis.params)
+    bar = _in_units(np.array([y]), np.array([x]), analysis.params)
+    numbers = provisional(analysis.path, *legs, (float(bar[0][0]), float(bar[1][0])), analysis.params)
+    return replace(analysis, provisional=Provisional(y=y, x=x, **numbers))
+
+
+def _in_units(y: np.ndarray, x: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray]:
+    """Prices, or their logarithms."""
+    if not params.log_prices:
+        return y, x
+    for name, leg in (("y", y), ("x", x)):
+        if leg.min() <= 0:
+            raise InputError(f"{name} must be positive for logarithms, was {leg.min():g}", name)
+    return np.log(y), np.log(x)
+
+
+def _numbers(ts_us: np.ndarray | None, n: int) -> np.ndarray:
+    """Number of each bar since 1970, or since the first one where times are not known."""
+    if ts_us is None or n < 2:
+        return np.arange(n)
+    return np.asarray(ts_us) // int(np.diff(ts_us).min())
+
+
+def _trimmed(
+    y: Any, x: Any, ts_us: np.ndarray | None, complete: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """Arrays of one length without the bars before both legs have a price."""
+    y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    complete = np.ones(y.shape, bool) if complete is None else np.asarray(complete, bool)
+    for name, array in (("x", x), ("ts_us", ts_us), ("complete", complete)):
+        if array is not None and array.shape != y.shape:
+            raise InputError(f"{name} must have the shape of y, {y.shape}, had {array.shape}", name)
+    known = np.flatnonzero(~(np.isnan(y) | np.isnan(x)))
+    start = int(known[0]) if known.size else y.size
+    return y[start:], x[start:], None if ts_us is None else np.asarray(ts_us)[start:], complete[start:]
+
+
+def _check_newest(y: np.ndarray, x: np.ndarray, window: int) -> None:
+    for name, leg in (("y", y), ("x", x)):
+        if np.ptp(leg[-window:]) == 0:
+            raise DegenerateSeries(f"{name} did not move in the newest {window} bars")
+    if np.array_equal(y, x):
+        raise DegenerateSeries("both legs are the same series")
