@@ -27,6 +27,7 @@ BENCHES = (
     "kalman",
     "analyse-pair",
     "indicators",
+    "microstructure",
 )
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 

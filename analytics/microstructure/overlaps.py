@@ -1,4 +1,4 @@
-"""What happens between two bars, from the tape."""
+"""Covariance of two legs from trades at their own times: every pair of returns whose intervals overlap."""
 
 from dataclasses import dataclass
 
