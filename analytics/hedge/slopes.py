@@ -200,15 +200,17 @@ def _inversions(values: np.ndarray) -> int:
     while width < n:
         for start in range(0, n, 2 * width):
             middle, stop = min(start + width, n), min(start + 2 * width, n)
-            left, right = start, middle
-            for out in range(start, stop):
-                if left < middle and (right == stop or values[left] <= values[right]):
-                    other[out] = values[left]
-                    left += 1
-                else:
-                    other[out] = values[right]
-                    right += 1
-                    total += middle - left
+            left, right, out = start, middle, start
+            while left < middle and right < stop:  # without a branch: which side is smaller cannot be guessed
+                one, two = values[left], values[right]
+                falls = int(two < one)
+                other[out] = two if falls else one
+                total += falls * (middle - left)
+                right += falls
+                left += 1 - falls
+                out += 1
+            other[out : out + middle - left] = values[left:middle]
+            other[out + middle - left : stop] = values[right:stop]
         values, other = other, values
         width *= 2
     return total
