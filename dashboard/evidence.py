@@ -135,6 +135,24 @@ def legs(analysis: PairAnalysis, view: View) -> str:
     return section("Each leg alone", table(("leg", "ADF p", "KPSS p", ""), rows))
 
 
+def together(analysis: PairAnalysis, view: View) -> str:
+    """How the returns of the legs go together."""
+    found, rows = analysis.evidence.returns, []
+    now = formats.number(float(analysis.path.correlation[-1]), 2)
+    rows.append(Row((f"{view.window} bars, now", now, ""), "", "correlation"))
+    rows.append(Row(("fading weights, now", formats.number(found.fading, 2), ""), "", "fading"))
+    if found.pearson is not None:
+        low, high = (formats.number(value, 2) for value in (found.pearson.low, found.pearson.high))
+        bars = f"{found.pearson.n_obs} returns"
+        rows.append(Row((bars, formats.number(found.pearson.correlation, 2), f"{low} … {high}"), "", "correlation"))
+    if found.distance is not None:
+        p = f"p {formats.pvalue(found.distance.pvalue)}"
+        rows.append(Row(("distance correlation", formats.number(found.distance.correlation, 2), p), "", "distance"))
+    reason = analysis.missing.get("returns")
+    note = f'<p class="ps-muted">{escape(reason)}</p>' if reason else ""
+    return section("Correlation of returns", table(("over", "", "95 %"), rows) + note)
+
+
 def _test(name: str, test: object, metric: str, tone: str = "") -> Row:
     statistic, pvalue, lags = (getattr(test, field) for field in ("statistic", "pvalue", "lags"))
     return Row((name, formats.number(statistic, 2), formats.pvalue(pvalue), f"{lags:.3g}"), tone, metric)

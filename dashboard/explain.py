@@ -151,6 +151,16 @@ EXPLAIN: dict[str, Explanation] = {
         "both legs trade in every bar.",
         "at short bars: trades that are not simultaneous push it towards 0. And correlation is not cointegration.",
     ),
+    "fading": Explanation(
+        "Correlation of returns whose weight halves every third of the window.",
+        "what was last counts most.",
+        "after one large move of both legs, which carries it for some bars.",
+    ),
+    "distance": Explanation(
+        "Distance correlation: 0 only where the returns are independent, whatever the shape of what they share.",
+        "returns without memory.",
+        "when both legs remember: its p is then too small; and its value is never 0 in a sample.",
+    ),
     "adf": Explanation(
         "The Dickey-Fuller test read as if the residual had not been fitted.",
         "a series that was given, not estimated.",

@@ -56,3 +56,13 @@ def test_the_walk_sees_the_files():
 )
 def test_a_planted_blemish_is_caught(raw, found):
     assert blemishes(raw) == found
+
+
+def test_every_test_that_the_methodology_names_exists():
+    named = set(re.findall(r"::(test_\w+)", (ROOT / "docs" / "methodology.md").read_text("utf-8")))
+    written = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
+    assert len(named) > 100 and not named - written

@@ -124,6 +124,7 @@ class PairAnalysis:
             "other_fits": [asdict(fit) for fit in self.evidence.other_fits],
             **parts,
             "legs": {"y": _body(self.evidence.leg_y), "x": _body(self.evidence.leg_x)},
+            "returns": _body(self.evidence.returns),
             "cointegration_pvalue": self.cointegration_pvalue,
             "plain_adf_note": IGNORES_THE_FIT,
             "watch": self._watch(),

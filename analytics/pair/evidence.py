@@ -18,6 +18,9 @@ from analytics.cointegration import (
     johansen,
     phillips_ouliaris,
 )
+from analytics.correlation.distance import DistanceCorrelation, distance_correlation
+from analytics.correlation.exponential import ewm_correlation
+from analytics.correlation.pearson import Correlation, log_returns, pearson
 from analytics.entry import CostAwareEntry, cost_aware_entry, round_trip_cost
 from analytics.hedge import HedgeFit
 from analytics.mean_reversion import HalfLife, half_life, spread
@@ -54,6 +57,15 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """How the returns of the legs go together; None for what the data does not support."""
+
+    pearson: Correlation | None
+    fading: float  # with weights that halve every third of the window; NaN where undefined
+    distance: DistanceCorrelation | None  # dependence of any shape
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Fits and tests on one sample; None for what the data does not support, with the reason in `missing`."""
 
@@ -76,6 +88,7 @@ class Evidence:
     entry: CostAwareEntry | None
     leg_y: Leg
     leg_x: Leg
+    returns: Together
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -120,6 +133,7 @@ def evidence(y: np.ndarray, x: np.ndarray, params: PairParams) -> Evidence:
         johansen=attempt("johansen", least, lambda: johansen(y, x)),
         leg_y=_leg(attempt, "leg_y", y, least),
         leg_x=_leg(attempt, "leg_x", x, least),
+        returns=_together(attempt, y, x, params),
         **_of_residual(attempt, y, x, fit, params),
         missing=attempt.missing,
     )
@@ -144,6 +158,22 @@ def _leg(attempt: _Attempts, name: str, prices: np.ndarray, least: int) -> Leg:
     return Leg(
         adf=attempt(f"{name}_adf", least, lambda: adf(prices)),
         kpss=attempt(f"{name}_kpss", least, lambda: kpss(prices)),
+    )
+
+
+def _together(attempt: _Attempts, y: np.ndarray, x: np.ndarray, params: PairParams) -> Together:
+    if params.log_prices:
+        legs = np.diff(y), np.diff(x)
+    elif min(y.min(), x.min()) > 0:
+        legs = log_returns(y), log_returns(x)
+    else:
+        attempt.missing["returns"] = "prices are not positive: they have no log returns"
+        return Together(None, math.nan, None)
+    fading = attempt("fading", params.min_bars, lambda: ewm_correlation(*legs, params.window / 3).last.correlation)
+    return Together(
+        pearson=attempt("pearson", params.min_bars, lambda: pearson(*legs)),
+        fading=math.nan if fading is None else fading,
+        distance=attempt("distance", params.min_bars, lambda: distance_correlation(*legs)),
     )
 
 

@@ -10,7 +10,18 @@ from analytics.resampling import timeframe_us
 from analytics.verdict import ALPHA
 from dashboard import formats, rules
 from dashboard.charts.pair import first_shown
-from dashboard.evidence import bars_time, hedge, legs, residual_tests, reversion, spread_unit, tests, verdict, watching
+from dashboard.evidence import (
+    bars_time,
+    hedge,
+    legs,
+    residual_tests,
+    reversion,
+    spread_unit,
+    tests,
+    together,
+    verdict,
+    watching,
+)
 from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import Card, Row, cards, section, table
@@ -128,7 +139,8 @@ def beside(engine: Engine, view: View) -> None:
 def below(engine: Engine, view: View) -> None:
     """Reversion, and what the spread and the legs are by themselves."""
     analysis = _analysis(engine, view)
-    parts = reversion(analysis, view), residual_tests(analysis, view), legs(analysis, view)
+    alone = f"<div>{together(analysis, view)}{legs(analysis, view)}</div>"
+    parts = reversion(analysis, view), residual_tests(analysis, view), alone
     st.html(f'<div class="ps-columns">{"".join(parts)}</div>')
 
 

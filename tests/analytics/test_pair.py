@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.cointegration import engle_granger
+from analytics.correlation.distance import distance_correlation
+from analytics.correlation.pearson import log_returns, pearson
 from analytics.pair import METHODS, SCALES, SERIES, PairAnalysis, PairParams, analyse_pair, with_forming
 from analytics.pair.path import NUMBERS
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
@@ -97,6 +99,16 @@ def test_every_method_is_shown_on_the_same_bars():
     assert {fit.n_obs for fit in found.other_fits} == {500}
     for fit in (found.fit, *found.other_fits):
         assert fit.low < 25 < fit.high, fit.method
+
+
+def test_returns_go_together_by_the_functions_of_their_own():
+    y, x = legs(700)
+    found = analyse_pair(y, x).evidence.returns
+    returns = log_returns(y[-500:]), log_returns(x[-500:])
+    assert found.pearson == pearson(*returns) and found.distance == distance_correlation(*returns)
+    assert found.fading == pytest.approx(pd.Series(returns[0]).ewm(halflife=20).corr(pd.Series(returns[1])).iloc[-1])
+    below = analyse_pair(y - 2 * y.max(), x)
+    assert below.evidence.returns.pearson is None and "no log returns" in below.missing["returns"]
 
 
 def test_a_session_is_calibrated_at_fixed_times_and_told_in_times():

@@ -38,6 +38,7 @@ def tables(found: PairAnalysis, view: View = VIEW) -> str:
             evidence.reversion(found, view),
             evidence.residual_tests(found, view),
             evidence.legs(found, view),
+            evidence.together(found, view),
         )
     )
     return re.sub(r"<[^>]+>", " ", markup)
@@ -62,6 +63,7 @@ def test_a_whole_analysis_names_every_test_and_method():
         "break monitor",
         "steady",
         "wanders",
+        "distance correlation",
     ):
         assert name in text, name
     assert "nan" not in text and "inf" not in text.replace("infinit", "")
