@@ -8,7 +8,7 @@ from analytics.pair import IGNORES_THE_FIT, PairAnalysis
 from analytics.resampling import timeframe_us
 from analytics.verdict import ALPHA, FAR
 from dashboard import formats
-from dashboard.markup import Row, section, table
+from dashboard.markup import Row, muted, section, table
 from dashboard.view import METHODS, View
 from utils.clock import US_PER_S, hhmmss
 
@@ -35,7 +35,7 @@ def spread_unit(analysis: PairAnalysis, symbol_y: str) -> str:
 
 def verdict(analysis: PairAnalysis) -> str:
     """The analysis in plain words."""
-    caveats = "".join(f'<p class="ps-muted">{escape(text)}</p>' for text in analysis.caveats)
+    caveats = "".join(muted(text) for text in analysis.caveats)
     return section("What this says", f"<p>{escape(analysis.verdict)}</p>{caveats}")
 
 
@@ -44,7 +44,7 @@ def watching(analysis: PairAnalysis) -> str:
     watch = analysis.watch
     if watch.monitor is None and watch.session is None:
         reason = next(iter(watch.missing.values()), "not yet")
-        return section("This session", f'<p class="ps-muted">{escape(reason)}</p>')
+        return section("This session", muted(reason))
     rows = [Row(("calibrated before", _at(analysis, watch.began), f"{watch.began - watch.start} bars"))]
     if watch.session is not None:
         p = analysis.session_pvalue
@@ -61,7 +61,7 @@ def watching(analysis: PairAnalysis) -> str:
     looks = analysis.n_obs - watch.began
     note = ""
     if watch.monitor is not None and watch.monitor.status != "steady":
-        note = f'<p class="ps-muted">{escape(watch.monitor.reason)}</p>'
+        note = muted(watch.monitor.reason)
     return section("This session", table((f"look {looks} of {analysis.params.session_bars}", "", ""), rows) + note)
 
 
@@ -85,8 +85,9 @@ def tests(analysis: PairAnalysis, view: View) -> str:
         rows.append(_test("plain ADF would say", found.adf, "adf", "muted"))
     if not rows:
         reason = analysis.missing.get("engle_granger", "not yet")
-        return section("Tests of the pair", f'<p class="ps-muted">{escape(reason)}</p>')
-    return section("Tests of the pair", table(("test", "statistic", "p", "lags"), rows))
+        return section("Tests of the pair", muted(reason))
+    note = muted(f"{found.n_obs} bars, with a constant; lags by AIC, the bandwidth of Phillips-Ouliaris by the data.")
+    return section("Tests of the pair", table(("test", "statistic", "p", "lags"), rows) + note)
 
 
 def test_metric(name: str) -> str:
@@ -113,8 +114,8 @@ def residual_tests(analysis: PairAnalysis, view: View) -> str:
             rows.append(Row((name, value, statistic, formats.pvalue(test.pvalue)), metric=metric))
     if not rows:
         reason = analysis.missing.get("kpss", "not yet")
-        return section("Tests of the spread", f'<p class="ps-muted">{escape(reason)}</p>')
-    note = f'<p class="ps-muted">Of the OLS residual. Each {escape(IGNORES_THE_FIT)}.</p>'
+        return section("Tests of the spread", muted(reason))
+    note = muted(f"Of the OLS residual. Each {IGNORES_THE_FIT}.")
     return section("Tests of the spread", table(("test", "value", "statistic", "p"), rows) + note)
 
 
@@ -131,7 +132,7 @@ def legs(analysis: PairAnalysis, view: View) -> str:
         rows.append(Row((formats.base(symbol), *values), metric="legs"))
     if not rows:
         reason = analysis.missing.get("leg_y_adf", "not yet")
-        return section("Each leg alone", f'<p class="ps-muted">{escape(reason)}</p>')
+        return section("Each leg alone", muted(reason))
     return section("Each leg alone", table(("leg", "ADF p", "KPSS p", ""), rows))
 
 
@@ -149,7 +150,7 @@ def together(analysis: PairAnalysis, view: View) -> str:
         p = f"p {formats.pvalue(found.distance.pvalue)}"
         rows.append(Row(("distance correlation", formats.number(found.distance.correlation, 2), p), "", "distance"))
     reason = analysis.missing.get("returns")
-    note = f'<p class="ps-muted">{escape(reason)}</p>' if reason else ""
+    note = muted(reason) if reason else ""
     return section("Correlation of returns", table(("over", "", "95 %"), rows) + note)
 
 
@@ -207,9 +208,9 @@ def reversion(analysis: PairAnalysis, view: View) -> str:
         rows.append(Row(("deviations that earn most", _z(entry.optimal_z), best), "", "entry"))
     if not rows:
         reason = analysis.missing.get("half_life", "not yet")
-        return section("Reversion", f'<p class="ps-muted">{escape(reason)}</p>')
+        return section("Reversion", muted(reason))
     missing = analysis.missing.get("ornstein_uhlenbeck")
-    note = f'<p class="ps-muted">{escape(missing)}</p>' if missing else ""
+    note = muted(missing) if missing else ""
     return section("Reversion", table(("of the OLS residual", "", "95 %"), rows) + note)
 
 

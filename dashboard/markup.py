@@ -77,6 +77,11 @@ def section(title: str, body: str) -> str:
     return f'<section class="ps-box"><h4>{escape(title)}</h4>{body}</section>'
 
 
+def muted(text: str) -> str:
+    """A paragraph in the background: a reason, a note."""
+    return f'<p class="ps-muted">{escape(text)}</p>'
+
+
 def empty(state: str, text: str, min_height: int = 96) -> str:
     """What stands in a panel that has nothing to show yet."""
     style = f"min-height:{min_height}px"

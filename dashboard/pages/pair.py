@@ -24,7 +24,7 @@ from dashboard.evidence import (
 )
 from dashboard.live.component import live_chart
 from dashboard.main import run
-from dashboard.markup import Card, Row, cards, section, table
+from dashboard.markup import Card, Row, cards, muted, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.view import METHODS, View
 from engine import Engine, Gap
@@ -156,9 +156,7 @@ def events(engine: Engine, view: View) -> str:
     rows += [(gap.found_us, _gap_text(gap), "attention") for gap in gaps]
     newest = sorted(rows, reverse=True)[:EVENTS]
     body = [Row((hhmmss(at_us), text), tone) for at_us, text, tone in newest]
-    return section(
-        "Last events", table(("UTC", ""), body) if body else '<p class="ps-muted">No alerts and no gaps so far.</p>'
-    )
+    return section("Last events", table(("UTC", ""), body) if body else muted("No alerts and no gaps so far."))
 
 
 def _gap_text(gap: Gap) -> str:
