@@ -32,6 +32,7 @@ PAIR_METRICS = (
     "session_pvalue",
     "monitor",
     "adf_pvalue",
+    "residual_z",
     "exit_bars",
     "breakeven_z",
     "price_y",

@@ -4,6 +4,8 @@ import numpy as np
 
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
+LARGEST = 1e100  # squares and their sums stay finite
+
 
 def series(values: object, name: str, need: int) -> np.ndarray:
     """A float array of finite values that vary.
@@ -20,6 +22,9 @@ def series(values: object, name: str, need: int) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise InputError(f"{name} must be finite, was {array[bad[0]]} at index {bad[0]}", name)
+    huge = np.flatnonzero(np.abs(array) > LARGEST)
+    if huge.size:
+        raise InputError(f"{name} must be within {LARGEST:g}, was {array[huge[0]]:g} at index {huge[0]}", name)
     if array.size < need:
         raise TooFewObservations(have=array.size, need=need, what="observations")
     if np.ptp(array) == 0:

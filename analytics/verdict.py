@@ -19,7 +19,7 @@ def verdict(analysis: "PairAnalysis") -> str:
 def caveats(analysis: "PairAnalysis") -> tuple[str, ...]:
     """Reasons to trust the numbers less, most important first."""
     params, evidence, found = analysis.params, analysis.evidence, []
-    used = min(analysis.n_obs, params.test_bars)
+    used = min(analysis.n_obs, max(params.test_bars, params.window, analysis.n_obs - analysis.watch.start))
     if analysis.coverage < 1:
         lost = round((1 - analysis.coverage) * used)
         found.append(f"{lost} of {used} bars {'is' if lost == 1 else 'are'} incomplete: trades may be missing.")
@@ -35,10 +35,11 @@ def caveats(analysis: "PairAnalysis") -> tuple[str, ...]:
     if evidence.fit is not None and not evidence.fit.interval_holds:
         why = "The errors of the fit hardly come back" if evidence.fit.memory >= 1 else "The sample is small"
         found.append(f"{why}: the interval of the hedge ratio may be too narrow.")
-    if evidence.half_life is not None and math.isinf(evidence.half_life.high):
-        found.append("The half-life may be infinite: time to exit and entries that pay are hardly known.")
-    if evidence.directions is not None and analysis.watch.session is None:
-        found.append("The p-value holds for one look; watching it bar after bar finds more than it promises.")
+    if evidence.half_life is not None and evidence.half_life.high > analysis.n_obs:
+        longest = "infinite" if math.isinf(evidence.half_life.high) else "longer than the bars"
+        found.append(f"The half-life may be {longest}: time to exit and entries that pay are hardly known.")
+    if evidence.directions is not None:
+        found.append("The p-value of a single look finds more than it promises when it is read bar after bar.")
     return tuple(found)
 
 
@@ -57,8 +58,8 @@ def _evidence(analysis: "PairAnalysis") -> str:
     if math.isnan(pvalue):
         return f"Cointegration is not tested: {analysis.missing.get('engle_granger', 'undefined')}."
     if pvalue < ALPHA:
-        return f"Over the last {bars} bars the legs are cointegrated ({_p(pvalue)})."
-    return f"Over the last {bars} bars cointegration is not shown ({_p(pvalue)})."
+        return f"Taken as a single look, the last {bars} bars show cointegration ({_p(pvalue)})."
+    return f"Taken as a single look, the last {bars} bars do not show cointegration ({_p(pvalue)})."
 
 
 def _watched(analysis: "PairAnalysis") -> str:
@@ -69,7 +70,7 @@ def _watched(analysis: "PairAnalysis") -> str:
     if math.isnan(pvalue):
         return ""
     if pvalue < ALPHA:
-        return f"This session has shown it, all looks together ({_p(pvalue)})."
+        return f"All looks of this session together show it ({_p(pvalue)})."
     return f"All looks of this session together do not show it ({_p(pvalue)})."
 
 
@@ -83,8 +84,8 @@ def _speed(analysis: "PairAnalysis") -> str:
         return ""
     if not life.reverts:
         return "There is no evidence of reversion."
-    bars = f"{life.bars:.0f} bar{'s' if round(life.bars) != 1 else ''}"
-    return f"Half of the gap closes in about {bars} ({life.low:.0f} to {life.high:.0f})."
+    about = "within one bar" if life.bars < 1 else f"in about {life.bars:.0f} bar{'s' if round(life.bars) != 1 else ''}"
+    return f"Half of the gap closes {about} ({life.low:.0f} to {life.high:.0f})."
 
 
 def _pays(analysis: "PairAnalysis") -> str:
@@ -92,5 +93,9 @@ def _pays(analysis: "PairAnalysis") -> str:
     if entry is None or life is None or not life.reverts:
         return ""
     if entry.breakeven_z > FAR:
-        return f"No spread within {FAR:g} deviations pays a round trip at {analysis.params.fee_bps:g} bp a fill."
-    return f"A round trip pays from {entry.breakeven_z:.1f} deviations on at {analysis.params.fee_bps:g} bp a fill."
+        return f"No residual within {FAR:g} deviations pays a round trip at {analysis.params.fee_bps:g} bp a fill."
+    bars, now = analysis.evidence.n_obs, analysis.evidence.residual_z
+    return (
+        f"A round trip at {analysis.params.fee_bps:g} bp a fill pays from {entry.breakeven_z:.1f} deviations of the "
+        f"{bars}-bar residual on, which stands at {now:+.1f}."
+    )

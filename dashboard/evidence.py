@@ -48,7 +48,7 @@ def watching(analysis: PairAnalysis) -> str:
     rows = [Row(("calibrated before", _at(analysis, watch.began), f"{watch.began - watch.start} bars"))]
     if watch.session is not None:
         p = analysis.session_pvalue
-        crossed = "shown" if p <= ALPHA else "not shown"
+        crossed = "shown" if p < ALPHA else "not shown"
         rows.append(Row(("cointegration, all looks", f"p {formats.pvalue(p)}", crossed), metric="session_pvalue"))
     if watch.monitor is not None:
         tone = "attention" if watch.monitor.status == "alarm" else ""
@@ -163,7 +163,7 @@ def hedge(analysis: PairAnalysis, view: View) -> str:
     """The moving hedge ratio, and the ratio of the tested bars by every method."""
     path, found = analysis.path, analysis.evidence
     now = float(path.hedge_ratio[-1])
-    reach = _reach(1.96 * float(path.hedge_ratio_stderr[-1]))
+    reach = f"se {formats.significant(float(path.hedge_ratio_stderr[-1]), 2)}"
     rows = [Row((METHODS[view.method].split(",")[0] + ", now", formats.significant(now, 4), reach), "", "hedge_ratio")]
     if found.fit is not None:
         rows.append(_fit(found.fit, f", {found.fit.n_obs} bars"))
@@ -202,7 +202,8 @@ def reversion(analysis: PairAnalysis, view: View) -> str:
         rows.append(Row((label, *when), "", "exit_time"))
     if entry is not None:
         fee = f"{analysis.params.fee_bps:g} bp a fill"
-        rows.append(Row(("cost of a round trip", formats.significant(entry.cost, 3), fee), "", "entry"))
+        unit = spread_unit(analysis, view.symbol_y)
+        rows.append(Row((f"cost of a round trip, {unit}", formats.significant(entry.cost, 3), fee), "", "entry"))
         rows.append(Row(("deviations that pay it", _z(entry.breakeven_z), ""), "", "entry"))
         best = f"every {bars_time(entry.expected_bars, view)}" if entry.optimal_z <= FAR else ""
         rows.append(Row(("deviations that earn most", _z(entry.optimal_z), best), "", "entry"))

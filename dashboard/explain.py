@@ -19,17 +19,18 @@ class Explanation:
 
 EXPLAIN: dict[str, Explanation] = {
     "zscore": Explanation(
-        "z = (spread − its mean) / its standard deviation, over the window of closed bars at its newest hedge ratio.",
+        "z = (spread − its mean) / its width, of closed bars at the newest hedge ratio, by the method and scale chosen "
+        "on the left; with the Kalman filter the surprise of the bar in its own deviations.",
         "the mean and width of the last window still hold for the next bars.",
         "when the pair has drifted apart for good: z comes back because the mean follows, not because prices do.",
     ),
     "spread": Explanation(
-        "spread = y − hedge ratio · x, in units of the y price.",
+        "spread = y − hedge ratio · x, in units of the y price, or of logarithms where these are chosen.",
         "the two legs are priced at the same moment: the close of the same bar.",
         "its level moves with the hedge ratio, so compare it with its own mean, not with its level an hour ago.",
     ),
     "hedge_ratio": Explanation(
-        "Slope of y on x with a constant (least squares) over the window: units of x to hold against one of y.",
+        "Units of x to hold against one of y, by the method chosen over its window; beside it its standard error (se).",
         "one straight relation inside the window; all noise is in y.",
         "on few or flat bars the slope is noise; the error of the rolling one is for independent bars, and too small.",
     ),
@@ -48,6 +49,11 @@ EXPLAIN: dict[str, Explanation] = {
         "one constant relation; errors that are as often above as below.",
         "when a leg moves in few ticks: equal prices say nothing about the slope.",
     ),
+    "ewm": Explanation(
+        "Least squares with weights that fade by 1 − 2 / (window + 1) a bar.",
+        "what was last counts most.",
+        "when the window is short: the ratio then follows noise.",
+    ),
     "tls": Explanation(
         "The line nearest to the points at right angles: the same whichever leg is explained.",
         "noise of one size in both legs.",
@@ -64,7 +70,7 @@ EXPLAIN: dict[str, Explanation] = {
         "on short samples with slow reversion: its interval is then too narrow.",
     ),
     "kalman": Explanation(
-        "The ratio as a random walk, known from all bars so far; its noise found by likelihood.",
+        "The ratio as a random walk; its noise found by likelihood, for the moving ratio anew before each session.",
         "steps and noise of one size, without memory.",
         "when it is not consistent: innovations that are larger or more alike than it says.",
     ),
@@ -87,7 +93,7 @@ EXPLAIN: dict[str, Explanation] = {
     "monitor": Explanation(
         "Evidence that the relation calibrated before the session is broken, as a share of its boundary: 100 % is an "
         "alarm. A steady pair reaches it in at most 5 % of sessions.",
-        "the calibration bars were one relation.",
+        "the calibration bars were one relation; what is shown is the most that this session has come to.",
         "right after a break: it needs some bars to see one, more for a small one.",
     ),
     "phillips_ouliaris": Explanation(

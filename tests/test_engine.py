@@ -7,7 +7,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from analytics.pair import PairParams
+from analytics.pair import PairAnalysis, PairParams
 from analytics.resampling import bars
 from engine import Engine, current
 from tests.fakes.engine import ScriptedEngine, print_pair, settings, walk
@@ -150,13 +150,17 @@ def test_a_live_session_resumes_where_the_last_one_ended_and_marks_the_hole(tmp_
     engine.stop()
 
 
+def has_z(analysis: PairAnalysis) -> bool:
+    return math.isfinite(analysis.path.zscore[-1])
+
+
 def test_the_demo_market_shows_a_pair_at_once(tmp_path):
     engine = Engine(settings(tmp_path, demo_rate=200))
     engine.start()
     status = until(engine.status, lambda status: len(status.symbols) == 2)
     assert (status.mode, status.venue, status.status) == ("DEMO", "demo", "ok")
-    analysis = until(lambda: engine.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams()), lambda a: a.n_obs > 100)
-    assert math.isfinite(analysis.path.zscore[-1])
+    analysis = until(lambda: engine.analysis("ETHUSDT", "BTCUSDT", "1s", PairParams()), has_z)
+    assert analysis.n_obs > 100
     for _ in range(20):
         assert_conserved(engine)
     engine.stop()

@@ -89,7 +89,8 @@ def _nearest(syy: np.ndarray | float, sxx: np.ndarray | float, sxy: np.ndarray |
     """Slope of the nearest line from centred sums; by the larger of two equal forms, so that no digits cancel."""
     difference = syy - sxx
     root = np.sqrt(difference**2 + 4 * sxy**2)
-    return np.where(difference >= 0, (difference + root) / (2 * sxy), 2 * sxy / (root - difference))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the form that is not taken
+        return np.where(difference >= 0, (difference + root) / (2 * sxy), 2 * sxy / (root - difference))
 
 
 def hac_lags(n: int) -> int:

@@ -10,6 +10,7 @@ from analytics.pair.analysis import PairAnalysis
 from analytics.pair.evidence import evidence
 from analytics.pair.params import PairParams
 from analytics.pair.path import Provisional, provisional, spread_path
+from analytics.pair.scores import REACH
 from analytics.pair.watch import watch
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
@@ -38,7 +39,7 @@ def analyse_pair(
     TooFewObservations
         Fewer bars than the window: not one z-score exists.
     DegenerateSeries
-        A leg is constant over the newest window, or the legs are the same.
+        A leg is constant, or the legs are the same.
     InputError
         A value is not finite, or not positive where logarithms are asked for, or the arrays do not fit together.
     """
@@ -47,9 +48,12 @@ def analyse_pair(
     if y.size < params.window:
         raise TooFewObservations(have=y.size, need=params.window)
     y, x = pair(y, x, params.window)
-    _check_newest(y, x, params.window)
+    if np.array_equal(y, x):
+        raise DegenerateSeries("both legs are the same series")
     in_y, in_x = _in_units(y, x, params)
-    newest = slice(-params.test_bars, None)
+    numbers, newest = _numbers(ts_us, y.size), slice(-params.test_bars, None)
+    watched = watch(in_y, in_x, numbers, params)
+    used = max(params.test_bars, params.window, y.size - watched.start)
     analysis = PairAnalysis(
         params=params,
         n_obs=y.size,
@@ -57,10 +61,10 @@ def analyse_pair(
         complete=complete,
         y=y,
         x=x,
-        path=spread_path(in_y, in_x, params),
+        path=spread_path(in_y, in_x, numbers, params),
         evidence=evidence(in_y[newest], in_x[newest], params),
-        watch=watch(in_y, in_x, _numbers(ts_us, y.size), params),
-        coverage=float(complete[newest].mean()),
+        watch=watched,
+        coverage=float(complete[-used:].mean()),
     )
     return analysis if forming is None else with_forming(analysis, *forming)
 
@@ -69,7 +73,8 @@ def with_forming(analysis: PairAnalysis, y: float | None, x: float | None) -> Pa
     """The same analysis beside the provisional numbers of a bar in progress; costs one window."""
     if y is None or x is None:
         return replace(analysis, provisional=None)
-    legs = _in_units(analysis.y, analysis.x, analysis.params)
+    tail = slice(-REACH * analysis.params.window, None)
+    legs = _in_units(analysis.y[tail], analysis.x[tail], analysis.params)
     bar = _in_units(np.array([y]), np.array([x]), analysis.params)
     numbers = provisional(analysis.path, *legs, (float(bar[0][0]), float(bar[1][0])), analysis.params)
     return replace(analysis, provisional=Provisional(y=y, x=x, **numbers))
@@ -97,18 +102,15 @@ def _trimmed(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """Arrays of one length without the bars before both legs have a price."""
     y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    if y.ndim != 1:
+        raise InputError(f"y must have one dimension, had {y.ndim}", "y")
     complete = np.ones(y.shape, bool) if complete is None else np.asarray(complete, bool)
+    ts_us = None if ts_us is None else np.asarray(ts_us)
     for name, array in (("x", x), ("ts_us", ts_us), ("complete", complete)):
         if array is not None and array.shape != y.shape:
             raise InputError(f"{name} must have the shape of y, {y.shape}, had {array.shape}", name)
+    if ts_us is not None and ts_us.size > 1 and np.diff(ts_us).min() <= 0:
+        raise InputError("ts_us must increase from bar to bar", "ts_us")
     known = np.flatnonzero(~(np.isnan(y) | np.isnan(x)))
     start = int(known[0]) if known.size else y.size
-    return y[start:], x[start:], None if ts_us is None else np.asarray(ts_us)[start:], complete[start:]
-
-
-def _check_newest(y: np.ndarray, x: np.ndarray, window: int) -> None:
-    for name, leg in (("y", y), ("x", x)):
-        if np.ptp(leg[-window:]) == 0:
-            raise DegenerateSeries(f"{name} did not move in the newest {window} bars")
-    if np.array_equal(y, x):
-        raise DegenerateSeries("both legs are the same series")
+    return y[start:], x[start:], None if ts_us is None else ts_us[start:], complete[start:]

@@ -58,9 +58,12 @@ class PairAnalysis:
 
     @property
     def monitor(self) -> float:
-        """How far the detector of a break is towards its boundary: 1 is an alarm; NaN where nothing is watched."""
+        """How far the detector of a break has come towards its boundary, at most, this session: 1 is an alarm.
+
+        NaN where nothing is watched.
+        """
         watched = self.watch.monitor
-        return math.nan if watched is None or not watched.looks else float(watched.detector[-1])
+        return math.nan if watched is None or not watched.detector.size else float(watched.detector.max())
 
     @property
     def missing(self) -> dict[str, str]:
@@ -92,6 +95,7 @@ class PairAnalysis:
             "half_life_high": _or_nan(found.half_life, "high"),
             "ou_theta": _or_nan(process, "theta"),
             "ou_std": _or_nan(process, "std"),
+            "residual_z": found.residual_z,
             "exit_bars": _or_nan(found.exit_time, "bars"),
             "breakeven_z": _or_nan(found.entry, "breakeven_z"),
             "coverage": self.coverage,
@@ -169,7 +173,7 @@ def _body(part: Any) -> dict[str, Any] | None:
     """The fields of a result, and its p-value and statistic where they are derived."""
     if part is None:
         return None
-    derived = {name: getattr(part, name) for name in ("statistic", "pvalue") if hasattr(part, name)}
+    derived = {name: getattr(part, name) for name in ("statistic", "pvalue", "reverts") if hasattr(part, name)}
     return asdict(part) | derived
 
 

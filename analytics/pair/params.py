@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from analytics.entry import FARTHEST
 from analytics.hedge import rolling
 from analytics.hedge.state_space import TRAIN
+from analytics.session import MOST_LOOKS
 from utils.errors import InputError
 
 METHODS = ("ols", "huber", "theil_sen", "tls", "ewm", "kalman")  # of the moving hedge ratio
@@ -38,16 +40,19 @@ class PairParams:
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name} must be >= {least}, was {value}", name)
+            if not (isinstance(value, int) and value >= least):
+                raise InputError(f"{name} must be a whole number >= {least}, was {value}", name)
+        if self.session_bars > MOST_LOOKS:
+            raise InputError(f"session_bars must be <= {MOST_LOOKS}, was {self.session_bars}", "session_bars")
         for name, known in (("method", METHODS), ("scale", SCALES)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, was {getattr(self, name)!r}", name)
         least = LEAST_WINDOW.get(self.method, rolling.LEAST_WINDOW)
         if self.window < least:
             raise InputError(f"window must be >= {least} with {self.method}, was {self.window}", "window")
-        if not 0 <= self.exit_z < self.entry_z < math.inf:
-            raise InputError(f"needs 0 <= exit_z < entry_z, was {self.exit_z:g} and {self.entry_z:g}", "entry_z")
+        if not (0 <= self.exit_z < self.entry_z < math.inf and self.exit_z < FARTHEST):
+            limit = f"needs 0 <= exit_z < entry_z and exit_z < {FARTHEST:g}"
+            raise InputError(f"{limit}, was {self.exit_z:g} and {self.entry_z:g}", "entry_z")
         if not 0 <= self.fee_bps <= 1_000:
             raise InputError(f"fee_bps must be 0 to 1000, was {self.fee_bps:g}", "fee_bps")
 
@@ -59,4 +64,4 @@ class PairParams:
     @property
     def warm_up(self) -> int:
         """Bars before the first one that has every value."""
-        return max(self.window, TRAIN) + 1 if self.method == "kalman" else self.window + 1
+        return TRAIN + self.session_bars if self.method == "kalman" else self.window + 1

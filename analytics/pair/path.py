@@ -1,7 +1,9 @@
 """Hedge ratio, spread and z-score of every bar, by the method and the scale that the reader chose."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from analytics.hedge import (
     KalmanPath,
     RatioPath,
     ewm_ols,
+    kalman_noise,
     kalman_path,
     kalman_step,
     rolling_huber,
@@ -16,10 +19,11 @@ from analytics.hedge import (
     rolling_tls,
 )
 from analytics.hedge.rolling import EwmState, ewm_decay, ewm_state, ewm_step, forecasts
-from analytics.hedge.state_space import Consistency
+from analytics.hedge.state_space import MIN_TRAIN, TRAIN, Consistency
 from analytics.pair.params import PairParams
-from analytics.pair.scores import REACH, Scores, ewm_scores, robust_scores
+from analytics.pair.scores import Scores, ewm_scores, robust_scores
 from analytics.statistics import rolling_correlation, rolling_fit
+from utils.errors import AnalysisError
 
 SERIES = (
     "hedge_ratio",
@@ -34,7 +38,7 @@ SERIES = (
 NUMBERS = ("hedge_ratio", "spread", "spread_mean", "spread_std", "zscore", "correlation")  # of the bar in progress
 
 State = EwmState | KalmanPath | None
-Fitted = Callable[[np.ndarray, np.ndarray, int], tuple[RatioPath, State]]
+Fitted = Callable[[np.ndarray, np.ndarray, int], RatioPath]
 Scored = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Scores]
 
 
@@ -72,39 +76,61 @@ class Provisional:
     correlation: float
 
 
+def session_starts(numbers: np.ndarray, session_bars: int) -> list[int]:
+    """Indices of the first bar of each session: those whose number is the first of so many.
+
+    numbers: bars since 1970, or since the first one; shape (n,), increasing.
+    """
+    sessions = np.asarray(numbers) // session_bars
+    return [0, *(np.flatnonzero(np.diff(sessions)) + 1).tolist()]
+
+
 def rolling_ols(y: np.ndarray, x: np.ndarray, window: int) -> RatioPath:
     """Least squares over the `window` closes that end at each bar."""
     fits = rolling_fit(y, x, window)
     return RatioPath(fits.hedge_ratio, fits.intercept, fits.stderr, fits.intercept, fits.spread_std, fits.zscore)
 
 
-def _windowed(method: Callable[[np.ndarray, np.ndarray, int], RatioPath]) -> Fitted:
-    return lambda y, x, window: (method(y, x, window), None)
-
-
 def _ewm(y: np.ndarray, x: np.ndarray, window: int) -> tuple[RatioPath, State]:
     return ewm_ols(y, x, span=window), ewm_state(y, x, ewm_decay(span=window)[0])
 
 
-def _kalman(y: np.ndarray, x: np.ndarray, window: int) -> tuple[RatioPath, State]:
-    path = kalman_path(y, x)
-    return forecasts(path), path
+def _kalman(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> tuple[RatioPath, State]:
+    """Forecasts of the filter, whose noise is found anew before each session, on the TRAIN bars that end there.
+
+    The filter begins with those bars, so that a value rests on a bounded history: what lies further back, or how much
+    of it was asked for, moves nothing.
+    """
+    starts = [*session_starts(numbers, params.session_bars), y.size]
+    columns, newest = np.full((len(fields(RatioPath)), y.size), np.nan), None
+    for start, end in pairwise(starts):
+        since = max(0, start - TRAIN)
+        newest = None
+        if start - since < MIN_TRAIN:
+            continue
+        try:
+            noise = kalman_noise(y[since:start], x[since:start])
+            newest = kalman_path(y[since:end], x[since:end], noise)
+        except AnalysisError:  # nothing to learn from: no values in this session
+            continue
+        found = forecasts(newest)
+        for column, field in zip(columns, fields(RatioPath), strict=True):
+            column[start:end] = getattr(found, field.name)[start - since :]
+    return RatioPath(*columns), newest
 
 
-BY_METHOD: dict[str, Fitted] = {
-    "ols": _windowed(rolling_ols),
-    "huber": _windowed(rolling_huber),
-    "theil_sen": _windowed(rolling_theil_sen),
-    "tls": _windowed(rolling_tls),
-    "ewm": _ewm,
-    "kalman": _kalman,
+WINDOWED: dict[str, Fitted] = {
+    "ols": rolling_ols,
+    "huber": rolling_huber,
+    "theil_sen": rolling_theil_sen,
+    "tls": rolling_tls,
 }
 BY_SCALE: dict[str, Scored] = {"ewm": ewm_scores, "robust": robust_scores}  # "std" is the method's own
 
 
-def spread_path(y: np.ndarray, x: np.ndarray, params: PairParams) -> SpreadPath:
-    """The path over all bars. y, x: prices or their logarithms, shape (n,), oldest first."""
-    path, state = BY_METHOD[params.method](y, x, params.window)
+def spread_path(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> SpreadPath:
+    """The path over all bars. y, x: prices or their logarithms; numbers: of the bars; shape (n,), oldest first."""
+    path, state = _fitted(y, x, numbers, params)
     mean, width, zscore = _scored(y, x, path, params)
     return SpreadPath(
         hedge_ratio=path.hedge_ratio,
@@ -119,6 +145,15 @@ def spread_path(y: np.ndarray, x: np.ndarray, params: PairParams) -> SpreadPath:
     )
 
 
+def _fitted(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> tuple[RatioPath, State]:
+    """Ratio and z-score of every bar by the method asked for, and the state from which it goes on."""
+    if params.method == "kalman":
+        return _kalman(y, x, numbers, params)
+    if params.method == "ewm":
+        return _ewm(y, x, params.window)
+    return WINDOWED[params.method](y, x, params.window), None
+
+
 def _scored(y: np.ndarray, x: np.ndarray, path: RatioPath, params: PairParams) -> Scores:
     """Mean, width and z-score of the spread by the scale asked for."""
     if params.scale not in BY_SCALE:
@@ -129,9 +164,8 @@ def _scored(y: np.ndarray, x: np.ndarray, path: RatioPath, params: PairParams) -
 def provisional(
     path: SpreadPath, y: np.ndarray, x: np.ndarray, bar: tuple[float, float], params: PairParams
 ) -> dict[str, float]:
-    """NUMBERS of a bar in progress at these closes, which follow y and x; costs a few windows, at any history."""
-    tail = slice(-REACH * params.window, None)
-    y, x = np.append(y[tail], bar[0]), np.append(x[tail], bar[1])
+    """NUMBERS of a bar in progress at these closes, which follow y and x, the newest REACH windows of the path."""
+    y, x = np.append(y, bar[0]), np.append(x, bar[1])
     ratio, mean, width, zscore = _ahead(path.state, y, x, params)
     if params.scale in BY_SCALE:
         ratios = np.full(y.size, np.nan)
@@ -153,7 +187,9 @@ def _ahead(state: State, y: np.ndarray, x: np.ndarray, params: PairParams) -> tu
         known = state.state
         surprise = kalman_step(known, *bar, state.noise)
         return known.hedge_ratio, known.intercept, surprise.innovation_std, surprise.zscore
-    one = BY_METHOD[params.method](y[-params.window :], x[-params.window :], params.window)[0]
+    if params.method not in WINDOWED:  # it has nothing to go on from yet
+        return math.nan, math.nan, math.nan, math.nan
+    one = WINDOWED[params.method](y[-params.window :], x[-params.window :], params.window)
     ratio, mean, width, zscore = (float(v[-1]) for v in (one.hedge_ratio, one.spread_mean, one.spread_std, one.zscore))
     return ratio, mean, width, zscore
 

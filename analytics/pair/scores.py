@@ -6,6 +6,8 @@ from analytics.hedge.fit import FLAT
 from utils.compiled import compiled
 
 MAD_NORMAL = 0.6744897501960817  # median absolute deviation of a standard normal
+WIDER_NORMAL = 1.1503493803760079  # what three quarters of a standard normal are nearer than
+LEAST_WIDTH = 0.1  # of the width by three quarters
 REACH = 5  # windows back to which exponential weights reach: what is older weighs less than 5 in 100,000
 
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, width, z-score
@@ -14,7 +16,8 @@ Scores = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, width, z-score
 def robust_scores(y: np.ndarray, x: np.ndarray, hedge_ratio: np.ndarray, window: int) -> Scores:
     """Median, MAD / 0.6745 and z-score of y - hedge_ratio[t] x over the `window` bars that end at t, shape (n,) each.
 
-    One bad price moves neither. NaN until the window is full, and where half of it does not vary.
+    One bad price moves neither. NaN until the window is full, and where the MAD is less than a tenth of the width that
+    the nearest three quarters of the window have: then half of it stands on one tick.
     """
     return _placed(y, x, hedge_ratio, *_robust(y, x, hedge_ratio, window))
 
@@ -43,9 +46,11 @@ def _robust(y: np.ndarray, x: np.ndarray, slope: np.ndarray, window: int) -> tup
         first = t + 1 - window
         errors = (y[first : t + 1] - y[t]) - slope[t] * (x[first : t + 1] - x[t])
         middle = np.median(errors)
-        spread = np.median(np.abs(errors - middle)) / MAD_NORMAL
+        away = np.sort(np.abs(errors - middle))
+        spread = np.median(away) / MAD_NORMAL
         centre[t] = middle
-        if spread > FLAT * (abs(y[t]) + abs(slope[t] * x[t])):
+        wider = away[3 * window // 4] / WIDER_NORMAL
+        if spread > max(FLAT * (abs(y[t]) + abs(slope[t] * x[t])), LEAST_WIDTH * wider):
             width[t] = spread
     return centre, width
 

@@ -1,7 +1,8 @@
 """What a reader who looks after every bar may conclude: calibrated at fixed times, then watched.
 
 Sessions begin at bars whose number since 1970 is a multiple of `session_bars`, so that neither a refresh nor the
-length of the history moves them. They are calibrated on the `test_bars` bars before, or on as many as there are.
+length of the history moves their start. They are calibrated on the `test_bars` bars before, or on as many as there
+are: after a start the first session has fewer, and its boundary is that of so many.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from analytics.monitoring import Monitor, monitor
+from analytics.monitoring import LONGEST, Monitor, monitor
 from analytics.pair.params import PairParams
-from analytics.session import SessionEvidence, session_evidence
+from analytics.pair.path import session_starts
+from analytics.session import FEWEST, SessionEvidence, session_evidence
 from utils.errors import AnalysisError, TooFewObservations
 
 Part = TypeVar("Part")
@@ -46,16 +48,17 @@ class Watch:
 
 def watch(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> Watch:
     """The newest session of two legs. numbers: bars since 1970; shape (n,) each, oldest first."""
-    began = int(np.searchsorted(numbers, int(numbers[-1]) // params.session_bars * params.session_bars))
+    began = session_starts(numbers, params.session_bars)[-1]
     trained = min(began, params.test_bars)
     start = began - trained
     legs = y[start:], x[start:]
+    need = max(params.min_bars_coint, FEWEST, -(-params.session_bars // LONGEST))
     missing: dict[str, str] = {}
 
     def attempt(name: str, compute: Callable[[], Part]) -> Part | None:
         try:
-            if trained < params.min_bars_coint:
-                raise TooFewObservations(have=trained, need=params.min_bars_coint, what="bars before the session")
+            if trained < need:
+                raise TooFewObservations(have=trained, need=need, what="bars before the session")
             return compute()
         except AnalysisError as exc:
             missing[name] = str(exc)

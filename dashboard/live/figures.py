@@ -123,7 +123,9 @@ def incomplete_spans(engine: Engine, view: View) -> list[tuple[int, int]]:
 
 
 def alert_marks(engine: Engine, view: View) -> list[Mark]:
-    """Firings of z-score rules on the pair that is shown."""
+    """Firings of z-score rules on the pair that is shown, where its z-score is the one that rules are judged by."""
+    if (view.method, view.scale, view.log_prices, view.window) != ("ols", "std", False, config.DEFAULT_WINDOW):
+        return []
     shown = (view.symbol_y, view.symbol_x, view.timeframe, "zscore", "firing")
     return [
         Mark(event.at_us, float(event.value), event.text)

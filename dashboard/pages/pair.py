@@ -103,7 +103,7 @@ def _spread_card(analysis: PairAnalysis, view: View) -> Card:
 def _hedge_card(analysis: PairAnalysis) -> Card:
     value = float(analysis.path.hedge_ratio[-1])
     stderr = float(analysis.path.hedge_ratio_stderr[-1])
-    detail = f"± {formats.significant(1.96 * stderr, 2)}" if math.isfinite(stderr) else ""
+    detail = f"se {formats.significant(stderr, 2)}" if math.isfinite(stderr) else ""
     return Card("hedge ratio", formats.significant(value, 4), detail, "hedge_ratio")
 
 
@@ -120,7 +120,7 @@ def _cointegration_card(analysis: PairAnalysis) -> Card:
     if math.isnan(pvalue):
         reason = analysis.missing.get("engle_granger", "")
         return Card("cointegration p", formats.NONE, reason, "cointegration", "muted")
-    word = "shown at 5 %" if pvalue < ALPHA else "not shown"
+    word = "this look: shown" if pvalue < ALPHA else "this look: not"
     return Card("cointegration p", formats.pvalue(pvalue), word, "cointegration")
 
 

@@ -146,11 +146,66 @@ def test_too_few_bars_before_the_session_are_said():
 def test_a_filter_that_is_surprised_too_much_is_said():
     y, x = legs(700)
     rng = np.random.default_rng(3)
-    y = y + np.where(np.arange(700) > 300, rng.normal(0, 20, 700), 0)
+    y = y + np.where(np.arange(700) > 600, rng.normal(0, 20, 700), 0)
     analysis = analyse_pair(y, x, PairParams(method="kalman"))
     assert not analysis.path.consistency.consistent
     assert any("not consistent" in text for text in analysis.caveats)
     assert analyse_pair(y, x).path.consistency is None
+
+
+def test_how_much_history_is_asked_for_moves_no_kalman_value():
+    y, x = legs(1_400)
+    ts_us = np.arange(1_400) * 1_000_000
+    params = PairParams(method="kalman")
+    whole = analyse_pair(y, x, params, ts_us=ts_us).path
+    for bars in (1_138, 1_100, 853):
+        part = analyse_pair(y[-bars:], x[-bars:], params, ts_us=ts_us[-bars:]).path
+        known = slice(-300, None)
+        np.testing.assert_allclose(part.zscore[known], whole.zscore[known], rtol=1e-9, err_msg=str(bars))
+
+
+def test_an_alarm_stays_one():
+    y, x = legs(860)
+    y = y + np.where((np.arange(860) >= 600) & (np.arange(860) < 640), 60, 0)
+    analysis = analyse_pair(y, x)
+    assert analysis.watch.monitor.status == "alarm" and analysis.monitor >= 1
+
+
+def test_bars_that_miss_trades_count_wherever_they_are_used():
+    y, x = legs(800)
+    complete = np.arange(800) != 120  # before the tested bars, and within the calibration of the session
+    assert analyse_pair(y, x, complete=complete).coverage < 1
+
+
+@pytest.mark.parametrize(
+    "ts_us, y, field",
+    [
+        (np.zeros(200, int), None, "ts_us"),
+        (np.arange(200)[::-1], None, "ts_us"),
+        (None, 5.0, "y"),
+        (None, np.ones((2, 3)), "y"),
+    ],
+)
+def test_wrong_arrays_are_named(ts_us, y, field):
+    right, x = legs(200)
+    with pytest.raises(InputError) as caught:
+        analyse_pair(right if y is None else y, x, ts_us=ts_us)
+    assert caught.value.field == field
+
+
+def test_numbers_beyond_all_prices_are_refused():
+    y, x = legs(200)
+    with pytest.raises(InputError, match=r"within 1e\+100"):
+        analyse_pair(1e200 * y, x)
+
+
+@pytest.mark.parametrize(
+    "params", [{"min_bars_coint": 30}, {"session_bars": 1_440, "test_bars": 100}, {"exit_z": 7.9, "entry_z": 9.0}]
+)
+@pytest.mark.parametrize("bars", [150, 300, 1_700])
+def test_odd_settings_leave_parts_out_and_break_nothing(params, bars):
+    y, x = legs(bars)
+    json.dumps(analyse_pair(y, x, PairParams(**params)).as_dict(), allow_nan=False)
 
 
 def test_tests_rest_on_the_newest_bars_and_look_both_ways():
@@ -186,8 +241,10 @@ def test_what_the_data_does_not_support_is_missing_with_its_reason():
 
 def test_series_without_information_are_refused_by_name():
     y, x = legs(200)
-    with pytest.raises(DegenerateSeries, match="x did not move"):
-        analyse_pair(y, np.where(np.arange(200) < 100, x, x[100]))
+    with pytest.raises(DegenerateSeries, match="x is constant"):
+        analyse_pair(y, np.full(200, x[100]))
+    still = analyse_pair(y, np.where(np.arange(200) < 100, x, x[100]))  # only of late: the rest is still known
+    assert math.isnan(still.path.zscore[-1]) and "no z-score" in still.verdict and still.evidence.fit is not None
     with pytest.raises(DegenerateSeries, match="same series"):
         analyse_pair(x, x)
     scaled = analyse_pair(2 * x + 5, x)
@@ -227,6 +284,9 @@ def test_loss_is_counted_and_said():
         ({"scale": "feet"}, "scale"),
         ({"session_bars": 3}, "session_bars"),
         ({"fee_bps": -1.0}, "fee_bps"),
+        ({"window": 30.5}, "window"),
+        ({"session_bars": 2_000}, "session_bars"),
+        ({"exit_z": 9.0, "entry_z": 10.0}, "entry_z"),
         ({"fee_bps": math.nan}, "fee_bps"),
         ({"entry_z": 0.4}, "entry_z"),
         ({"entry_z": math.nan}, "entry_z"),
@@ -242,9 +302,9 @@ def test_a_wrong_parameter_is_named(wrong, field):
 def test_the_verdict_tells_place_evidence_and_speed():
     y, x = legs(600)
     analysis: PairAnalysis = analyse_pair(y, x)
-    assert "are cointegrated (p < 0.001)" in analysis.verdict
+    assert "the last 500 bars show cointegration (p < 0.001)" in analysis.verdict
     assert f"{abs(analysis.path.zscore[-1]):.1f} standard deviations" in analysis.verdict
     assert "bars (" in analysis.verdict
     rng = np.random.default_rng(4)
     apart = analyse_pair(100 + rng.normal(size=600).cumsum(), 50 + rng.normal(size=600).cumsum())
-    assert "not shown" in apart.verdict
+    assert "do not show cointegration" in apart.verdict

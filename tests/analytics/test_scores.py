@@ -74,3 +74,12 @@ def test_one_bad_price_moves_the_robust_score_only_at_its_bar():
     assert seen[60] > 100
     after = slice(61, 80)
     assert np.abs(seen[after] - honest[after]).max() < 1.5
+
+
+def test_prices_that_stand_on_coarse_ticks_have_no_robust_score_rather_than_a_huge_one():
+    random = np.random.default_rng(0)
+    x = np.round(100 * np.exp(random.normal(0, 0.001, 400).cumsum()))
+    y = np.round(2 * x + 0.5 * random.standard_normal(400))
+    z = robust_scores(y, x, np.full(400, 2.0), 30)[2]
+    assert np.nanmax(np.abs(z), initial=0.0) < 50
+    assert np.isnan(z[29:]).any()
