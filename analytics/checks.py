@@ -19,12 +19,10 @@ def series(values: object, name: str, need: int) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 1:
         raise InputError(f"{name} must have one dimension, had {array.ndim}", name)
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise InputError(f"{name} must be finite, was {array[bad[0]]} at index {bad[0]}", name)
-    huge = np.flatnonzero(np.abs(array) > LARGEST)
-    if huge.size:
-        raise InputError(f"{name} must be within {LARGEST:g}, was {array[huge[0]]:g} at index {huge[0]}", name)
+    if array.size and not np.abs(array).max() <= LARGEST:  # nor where one is NaN
+        worst = int(np.argmin(np.abs(array) <= LARGEST))
+        limit = f"within {LARGEST:g}" if np.isfinite(array[worst]) else "finite"
+        raise InputError(f"{name} must be {limit}, was {array[worst]:g} at index {worst}", name)
     if array.size < need:
         raise TooFewObservations(have=array.size, need=need, what="observations")
     if np.ptp(array) == 0:

@@ -42,6 +42,7 @@ from analytics.stationarity import (
 )
 from utils.errors import AnalysisError, TooFewObservations
 
+MOST_POINTS = 1_000  # bars that Theil-Sen looks at
 MOST_NOISE = 500  # bars from which Kalman's noise is found
 IGNORES_THE_FIT = "ignores that the ratio was fitted"
 
@@ -146,12 +147,18 @@ def _other_fits(y: np.ndarray, x: np.ndarray) -> tuple[HedgeFit, ...]:
     return tuple(fit for fit in found if fit is not None)
 
 
+def _theil_sen(y: np.ndarray, x: np.ndarray) -> HedgeFit:
+    """Theil-Sen, of more than MOST_POINTS bars on every k-th: it looks at all pairs of them."""
+    step = -(-y.size // MOST_POINTS)
+    return hedge.theil_sen(y[::step], x[::step])
+
+
 def _kalman(y: np.ndarray, x: np.ndarray) -> HedgeFit:
     """Kalman's ratio at the last bar; its noise is that of the newest MOST_NOISE bars."""
     return hedge.kalman(y, x, hedge.kalman_noise(y[-MOST_NOISE:], x[-MOST_NOISE:]))
 
 
-OTHER_METHODS = (hedge.huber, hedge.theil_sen, hedge.tls, hedge.dols, hedge.fmols, _kalman)
+OTHER_METHODS = (hedge.huber, _theil_sen, hedge.tls, hedge.dols, hedge.fmols, _kalman)
 
 
 def _leg(attempt: _Attempts, name: str, prices: np.ndarray, least: int) -> Leg:

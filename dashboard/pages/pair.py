@@ -120,7 +120,7 @@ def _cointegration_card(analysis: PairAnalysis) -> Card:
     if math.isnan(pvalue):
         reason = analysis.missing.get("engle_granger", "")
         return Card("cointegration p", formats.NONE, reason, "cointegration", "muted")
-    word = "this look: shown" if pvalue < ALPHA else "this look: not"
+    word = "shown, one look" if pvalue < ALPHA else "not shown"
     return Card("cointegration p", formats.pvalue(pvalue), word, "cointegration")
 
 
