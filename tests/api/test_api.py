@@ -99,6 +99,9 @@ REFUSED = [
     ("/v1/analytics/BTCUSDT/BTCUSDT/1s", 422, "invalid_input", "different"),
     ("/v1/analytics/BTCUSDT/ETHUSDT/1s?window=1", 422, "invalid_input", "window"),
     ("/v1/analytics/BTCUSDT/ETHUSDT/1s?method=magic", 422, "invalid_input", "magic"),
+    ("/v1/analytics/BTCUSDT/ETHUSDT/1s?scale=magic", 422, "invalid_input", "scale"),
+    ("/v1/analytics/BTCUSDT/ETHUSDT/1s?window=5&method=huber", 422, "invalid_input", "window"),
+    ("/v1/pair/BTCUSDT/ETHUSDT/1s?log_prices=maybe", 422, "invalid_input", "log_prices"),
     ("/v1/nothing", 404, "not_found", ""),
 ]
 
