@@ -4,8 +4,6 @@ import numpy as np
 
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
-LARGEST = 1e100  # squares and their sums stay finite
-
 
 def series(values: object, name: str, need: int) -> np.ndarray:
     """A float array of finite values that vary.
@@ -19,10 +17,9 @@ def series(values: object, name: str, need: int) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 1:
         raise InputError(f"{name} must have one dimension, had {array.ndim}", name)
-    if array.size and not np.abs(array).max() <= LARGEST:  # nor where one is NaN
-        worst = int(np.argmin(np.abs(array) <= LARGEST))
-        limit = f"within {LARGEST:g}" if np.isfinite(array[worst]) else "finite"
-        raise InputError(f"{name} must be {limit}, was {array[worst]:g} at index {worst}", name)
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise InputError(f"{name} must be finite, was {array[bad[0]]} at index {bad[0]}", name)
     if array.size < need:
         raise TooFewObservations(have=array.size, need=need, what="observations")
     if np.ptp(array) == 0:

@@ -14,6 +14,8 @@ from analytics.pair.scores import REACH
 from analytics.pair.watch import watch
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
+LARGEST = 1e100  # squares and their sums stay finite
+
 
 def analyse_pair(
     y: np.ndarray,
@@ -48,6 +50,9 @@ def analyse_pair(
     if y.size < params.window:
         raise TooFewObservations(have=y.size, need=params.window)
     y, x = pair(y, x, params.window)
+    for name, leg in (("y", y), ("x", x)):
+        if np.abs(leg).max() > LARGEST:
+            raise InputError(f"{name} must be within {LARGEST:g}, was {leg[np.abs(leg).argmax()]:g}", name)
     if np.array_equal(y, x):
         raise DegenerateSeries("both legs are the same series")
     in_y, in_x = _in_units(y, x, params)
