@@ -42,8 +42,8 @@ from analytics.stationarity import (
 )
 from utils.errors import AnalysisError, TooFewObservations
 
-MOST_POINTS = 1_000  # bars that Theil-Sen looks at
-MOST_NOISE = 500  # bars from which Kalman's noise is found
+MOST_POINTS = 500  # bars that Theil-Sen looks at
+MOST_NOISE = 250  # bars from which Kalman's noise is found
 IGNORES_THE_FIT = "ignores that the ratio was fitted"
 
 Part = TypeVar("Part")
