@@ -359,7 +359,7 @@ class Ingestion:
         """Accepted: to memory, to the disk's queue, to the listeners."""
         if not late:  # a repair does not make a silent symbol young
             books.last_trade_s = self._clock_s()
-            self._note_arrival(books, len(trades), books.last_trade_s)
+            self._note_arrival(books, trades.ts_us, books.last_trade_s)
             books.next_id = int(trades.trade_id[-1]) + 1
             books.last_trade_us = int(trades.ts_us[-1])
             books.resumed, books.reconnects = False, self.reconnects()
@@ -376,14 +376,18 @@ class Ingestion:
         books.stored += new
         books.deduped += known
 
-    def _note_arrival(self, books: _Books, rows: int, now_s: float) -> None:
+    def _note_arrival(self, books: _Books, ts_us: np.ndarray, now_s: float) -> None:
+        """Count arrivals. Of history, delivered at once, only its newest seconds: it is no haste of the market."""
+        rows, arrivals = ts_us.size, books.arrivals
+        if ts_us[-1] - ts_us[0] > RATE_S * US_PER_S:
+            rows = int((ts_us > ts_us[-1] - RATE_S * US_PER_S).sum())
+            arrivals.clear()
         if books.last_arrival_s is None:
             books.first_arrival_s = now_s
         else:
             weight = math.exp((books.last_arrival_s - now_s) / USUAL_S)
             books.usual_per_s = weight * books.usual_per_s + rows / USUAL_S
         books.last_arrival_s = now_s
-        arrivals = books.arrivals
         if arrivals and now_s - arrivals[-1][0] < 0.1:
             arrivals[-1] = (arrivals[-1][0], arrivals[-1][1] + rows)
         else:

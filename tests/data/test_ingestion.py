@@ -346,6 +346,13 @@ def test_rates_count_what_arrives_within_ten_seconds():
     assert line.counts().trades_per_s == 5 / RATE_S
 
 
+def test_history_that_is_delivered_at_once_is_no_haste_of_the_market():
+    line = Line()
+    for first in (0, 60_000):  # two minutes, a trade a millisecond, in two deliveries
+        line.offer(*range(first, first + 60_000))
+    assert line.counts().trades_per_s == 1_000
+
+
 def test_the_usual_rate_of_a_young_symbol_is_that_of_its_short_life():
     line = Line()
     for i in range(200):
