@@ -6,12 +6,12 @@ import numpy as np
 from scipy import stats
 
 from analytics.checks import series
+from analytics.normal import Z_95
 from utils.errors import InputError, TooFewObservations
 
 MIN_OBS = 30
 MOST_LAGS = 10  # of the test, by default
 OBS_A_LAG = 10  # fewer observations for each lag tested, and no p-value is true
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, eq=False)

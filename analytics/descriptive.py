@@ -12,7 +12,8 @@ from scipy import stats
 from analytics.autocorrelation import LjungBox, ljung_box
 from analytics.checks import series
 from analytics.normality import JarqueBera, StudentFit, jarque_bera, student_fit
-from utils.errors import AnalysisError, InputError, TooFewObservations
+from analytics.returns import log_returns, simple_returns
+from utils.errors import AnalysisError, InputError
 
 MIN_OBS = 20
 MOST_BINS, GRID = 80, 200
@@ -88,30 +89,6 @@ class Summary:
         }
         rows += [(name, test.statistic, math.nan, test.pvalue) for name, test in tests.items() if test is not None]
         return pd.DataFrame(rows, columns=["number", "value", "stderr", "pvalue"]).set_index("number")
-
-
-def simple_returns(closes: np.ndarray) -> np.ndarray:
-    """p_t / p_(t-1) - 1, dimensionless, shape (n - 1,): what a holder earns; they add up over assets.
-
-    Raises
-    ------
-    InputError
-        Not one-dimensional, or a price that is not finite or not positive.
-    TooFewObservations
-    """
-    prices = _prices(closes)
-    return np.diff(prices) / prices[:-1]
-
-
-def log_returns(closes: np.ndarray) -> np.ndarray:
-    """ln(p_t / p_(t-1)), dimensionless, shape (n - 1,); they add up over time.
-
-    Raises
-    ------
-    InputError, TooFewObservations
-    """
-    # The difference of two logarithms near 11.5 would lose eight digits of a return of 1e-7.
-    return np.log1p(simple_returns(closes))
 
 
 def moments(x: np.ndarray) -> Moments:
@@ -243,16 +220,3 @@ def distance_ranks(x: np.ndarray) -> np.ndarray:
     values = np.asarray(x, np.float64)
     ranks: np.ndarray = stats.rankdata(np.abs(values - np.median(values)))
     return ranks
-
-
-def _prices(closes: np.ndarray) -> np.ndarray:
-    """Prices of which there are two at least, all finite and positive."""
-    prices = np.asarray(closes, np.float64)
-    if prices.ndim != 1:
-        raise InputError(f"closes must have one dimension, had {prices.ndim}", "closes")
-    bad = np.flatnonzero(~(np.isfinite(prices) & (prices > 0)))
-    if bad.size:
-        raise InputError(f"closes must be finite and positive, was {prices[bad[0]]} at index {bad[0]}", "closes")
-    if prices.size < 2:
-        raise TooFewObservations(have=prices.size, need=2, what="prices")
-    return prices

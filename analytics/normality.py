@@ -7,10 +7,10 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from analytics.checks import series
+from analytics.normal import Z_95
 from utils.errors import InputError
 
 MIN_OBS = 20
-Z_95 = 1.959963984540054
 MOST_POINTS = 200  # of a Q-Q line: nearly evenly apart on the axis of quantiles, so that no tail is thinned
 HEAVIEST, LIGHTEST = 1.0, 200.0  # degrees of freedom looked for; from 200 on nobody tells it from the normal
 

@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
+from analytics.cointegrating_regression import COLLINEAR
 from utils.compiled import compiled
 from utils.errors import DegenerateSeries
 
 BLOCK = 48  # looks
-COLLINEAR = 100 * math.sqrt(np.finfo(float).eps)  # as for `engle_granger`
 KEPT = 3e-6  # share of the squared changes of the legs that must be left unexplained for digits of 1e-8
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analytics.descriptive import log_returns
+from analytics.returns import log_returns
 from analytics.statistics import rolling_mean_std
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analytics.normal import MAD_NORMAL
 from analytics.statistics import rolling_mean_std
 from utils.compiled import compiled
 from utils.errors import InputError
 
-MAD_NORMAL = 0.6744897501960817  # median absolute deviation of a standard normal
 FLAT = 1e-14  # a deviation below this share of the level is rounding: some fifty units in the last place
 
 

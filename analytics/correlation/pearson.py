@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics.checks import pair, series
+from analytics.checks import pair
 from analytics.correlation.intervals import MIN_OBS, SAME, block_count, block_starts, interval
+from analytics.normal import Z_95
 from utils.errors import DegenerateSeries, InputError
-
-Z_95 = 1.959963984540054  # standard normal quantile of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +29,6 @@ class CrossCorrelation:
     correlation: np.ndarray  # of the same shape
     band: np.ndarray  # |correlation| that unrelated returns exceed in 5 % of samples, at this one lag
     n_obs: int
-
-
-def log_returns(prices: np.ndarray) -> np.ndarray:
-    """Differences of log prices, shape (n - 1,), dimensionless.
-
-    Raises
-    ------
-    InputError
-        A price is not finite and positive; its index is named.
-    TooFewObservations, DegenerateSeries
-    """
-    values = series(prices, "prices", 2)
-    bad = np.flatnonzero(values <= 0)
-    if bad.size:
-        raise InputError(f"prices must be > 0, was {values[bad[0]]:g} at index {bad[0]}", "prices")
-    return np.diff(np.log(values))
 
 
 def pearson(y: np.ndarray, x: np.ndarray) -> Correlation:

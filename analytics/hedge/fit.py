@@ -11,7 +11,6 @@ from analytics.hedge.serial import serial_error
 MIN_OBS = 10
 HOLDS_FROM = 100  # observations from which the coverage of the interval is calibrated
 FLAT = 1e-12  # residuals below this share of the price are rounding
-Z_95 = 1.959963984540054  # standard normal quantile of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from analytics.checks import pair
-from analytics.hedge.fit import FLAT, MIN_OBS, Z_95, HedgeFit, fitted
+from analytics.hedge.fit import FLAT, MIN_OBS, HedgeFit, fitted
 from analytics.hedge.selection import median
 from analytics.hedge.serial import serial_error
 from analytics.hedge.slopes import Slopes
+from analytics.normal import MAD_NORMAL, Z_95
 from utils.compiled import compiled
 from utils.errors import DegenerateSeries, InputError
 
 TUNING = 1.345
-MAD_NORMAL = 0.6744897501960817  # median absolute deviation of a standard normal
 NEWTON_ROUNDS, ALL_ROUNDS = 25, 200
 SETTLED = 1e-12  # a step of less than this many scales of the residual ends the iteration
 

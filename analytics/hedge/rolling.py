@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics.hedge.fit import FLAT, Z_95
+from analytics.hedge.fit import FLAT
 from analytics.hedge.robust import TUNING, huber_line, huber_stderr
 from analytics.hedge.selection import kth, median
 from analytics.hedge.state_space import TRAIN, KalmanNoise, KalmanPath, kalman_path
+from analytics.normal import Z_95
 from utils.compiled import compiled
 from utils.errors import InputError
 

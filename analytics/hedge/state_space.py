@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import chdtrc, fdtr, fdtri
 
 from analytics.checks import pair
-from analytics.hedge.fit import FLAT, MIN_OBS, Z_95, HedgeFit
+from analytics.hedge.fit import FLAT, MIN_OBS, HedgeFit
+from analytics.normal import Z_95
 from utils.compiled import compiled
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 

@@ -20,12 +20,13 @@ from analytics.cointegration import (
 )
 from analytics.correlation.distance import DistanceCorrelation, distance_correlation
 from analytics.correlation.exponential import ewm_correlation
-from analytics.correlation.pearson import Correlation, log_returns, pearson
+from analytics.correlation.pearson import Correlation, pearson
 from analytics.entry import CostAwareEntry, cost_aware_entry, round_trip_cost
 from analytics.hedge import HedgeFit
 from analytics.mean_reversion import HalfLife, half_life, spread
 from analytics.ornstein_uhlenbeck import ExitTime, OrnsteinUhlenbeck, expected_exit, ornstein_uhlenbeck
 from analytics.pair.params import PairParams
+from analytics.pair.path import leg_returns
 from analytics.stationarity import (
     ADF,
     KPSS,
@@ -169,11 +170,8 @@ def _leg(attempt: _Attempts, name: str, prices: np.ndarray, least: int) -> Leg:
 
 
 def _together(attempt: _Attempts, y: np.ndarray, x: np.ndarray, params: PairParams) -> Together:
-    if params.log_prices:
-        legs = np.diff(y), np.diff(x)
-    elif min(y.min(), x.min()) > 0:
-        legs = log_returns(y), log_returns(x)
-    else:
+    legs = leg_returns(y, x, params)
+    if legs is None:
         attempt.missing["returns"] = "prices are not positive: they have no log returns"
         return Together(None, math.nan, None)
     fading = attempt("fading", params.min_bars, lambda: ewm_correlation(*legs, params.window / 3).last.correlation)

@@ -22,6 +22,7 @@ from analytics.hedge.rolling import EwmState, ewm_decay, ewm_state, ewm_step, fo
 from analytics.hedge.state_space import MIN_TRAIN, TRAIN, Consistency
 from analytics.pair.params import PairParams
 from analytics.pair.scores import Scores, ewm_scores, robust_scores
+from analytics.returns import log_returns
 from analytics.statistics import rolling_correlation, rolling_fit
 from utils.errors import AnalysisError
 
@@ -196,9 +197,14 @@ def _ahead(state: State, y: np.ndarray, x: np.ndarray, params: PairParams) -> tu
 
 def return_correlation(y: np.ndarray, x: np.ndarray, params: PairParams) -> np.ndarray:
     """Rolling correlation of log returns over `window` returns; NaN where a price is not positive."""
-    if not params.log_prices:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            y, x = np.log(y), np.log(x)
-    if not (np.isfinite(y).all() and np.isfinite(x).all()):
+    legs = leg_returns(y, x, params)
+    if legs is None:
         return np.full(y.size, np.nan)
-    return np.concatenate(([np.nan], rolling_correlation(np.diff(y), np.diff(x), params.window)))
+    return np.concatenate(([np.nan], rolling_correlation(*legs, params.window)))
+
+
+def leg_returns(y: np.ndarray, x: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray] | None:
+    """Log returns of both legs, given as prices or as their logarithms; None where a price is not positive."""
+    if params.log_prices:
+        return np.diff(y), np.diff(x)
+    return (log_returns(y), log_returns(x)) if min(y.min(), x.min()) > 0 else None

@@ -3,9 +3,9 @@
 import numpy as np
 
 from analytics.hedge.fit import FLAT
+from analytics.normal import MAD_NORMAL
 from utils.compiled import compiled
 
-MAD_NORMAL = 0.6744897501960817  # median absolute deviation of a standard normal
 WIDER_NORMAL = 1.1503493803760079  # what three quarters of a standard normal are nearer than
 LEAST_WIDTH = 0.1  # of the width by three quarters
 REACH = 5  # windows back to which exponential weights reach: what is older weighs less than 5 in 100,000

@@ -13,7 +13,7 @@ from analytics.correlation.exponential import Fading, ewm_correlation
 from analytics.correlation.intervals import block_starts, interval
 from analytics.correlation.lead_lag import lead_lag
 from analytics.correlation.matrix import correlation_by_timeframe, correlation_matrix, rolling_correlations
-from analytics.correlation.pearson import cross_correlation, log_returns, pearson
+from analytics.correlation.pearson import cross_correlation, pearson
 from analytics.correlation.widths import bar_returns, correlation_by_width
 from analytics.microstructure import hayashi_yoshida
 from analytics.resampling import aggregate, bars
@@ -102,13 +102,6 @@ def test_pearson_keeps_its_digits_at_a_high_level():
 def test_pearson_refuses_what_has_no_correlation(y, x, error):
     with pytest.raises(error):
         pearson(y, x)
-
-
-def test_log_returns():
-    assert log_returns(np.array([1.0, 2.0, 1.0])) == pytest.approx([np.log(2), -np.log(2)])
-    for prices in ([1.0, 0.0, 2.0], [1.0, -1.0, 2.0], [1.0, np.nan, 2.0]):
-        with pytest.raises(InputError, match="at index 1"):
-            log_returns(np.array(prices))
 
 
 # --- over lags of bars --------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analytics.autocorrelation import ljung_box
-from analytics.descriptive import density, distance_ranks, log_returns, moments, simple_returns, summary
+from analytics.descriptive import density, distance_ranks, moments, summary
+from analytics.returns import log_returns, simple_returns
 from tests.market import market
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 

@@ -16,21 +16,10 @@ from analytics.signals import (
     opportunity_score,
     reasons_against,
 )
+from tests.analytics.facts import GOOD
 from utils.errors import InputError
 
 NAN = math.nan
-GOOD = Facts(
-    price_y=100.0,
-    price_x=40.0,
-    hedge_ratio=1.5,
-    n_obs=500,
-    volatility=1.0,
-    liquidity=80.0,
-    breakeven_z=1.2,
-    pvalue=0.01,
-    half_life_bars=10.0,
-    coverage=1.0,
-)
 # z, volatility, momentum, liquidity; the four terms; 0.30, 0.25, 0.25 and 0.20 of them. By hand:
 # (|z| - 0.5) / 2.5, (volatility - 0.7) / 0.6, (0.3 - sign(z) momentum) / 0.6, liquidity / 100.
 BY_HAND = [

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from analytics.cointegration import engle_granger
 from analytics.correlation.distance import distance_correlation
-from analytics.correlation.pearson import log_returns, pearson
+from analytics.correlation.pearson import pearson
 from analytics.pair import METHODS, SCALES, SERIES, PairAnalysis, PairParams, analyse_pair, with_forming
 from analytics.pair.path import NUMBERS
+from analytics.returns import log_returns
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analytics.pair.scores import MAD_NORMAL, ewm_scores, robust_scores
+from analytics.normal import MAD_NORMAL
+from analytics.pair.scores import ewm_scores, robust_scores
 
 
 def legs(n: int = 120, level: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,6 @@ from analytics.pair import PairParams, analyse_pair
 from analytics.signals import (
     Caps,
     Event,
-    Facts,
     SignalParams,
     Weights,
     facts_of,
@@ -22,21 +21,10 @@ from analytics.signals import (
     momentum_signal,
     signal,
 )
+from tests.analytics.facts import GOOD
 from utils.errors import InputError, TooFewObservations
 
 NAN = math.nan
-GOOD = Facts(
-    price_y=100.0,
-    price_x=40.0,
-    hedge_ratio=1.5,
-    n_obs=500,
-    volatility=1.0,
-    liquidity=80.0,
-    breakeven_z=1.2,
-    pvalue=0.01,
-    half_life_bars=10.0,
-    coverage=1.0,
-)
 LEVELS = [0.0, 0.2, 0.5, 1.0, 2.0, 2.5, 3.5, 4.0, 4.5]
 PATHS = st.lists(st.sampled_from([*LEVELS, *(-level for level in LEVELS), NAN]), max_size=60).map(np.array)
 RULES = st.sampled_from(
