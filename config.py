@@ -26,6 +26,7 @@ ROLLING_WINDOWS = (30, 60, 120, 300)  # bars, offered in the sidebar; any other 
 DEFAULT_WINDOW = 60  # bars
 ENTRY_Z = 2.0  # |z| at which a spread counts as stretched
 EXIT_Z = 0.5  # |z| at which it counts as back
+STOP_Z = 4.0  # |z| at which a trade on its return is given up
 MIN_BARS_ANALYTICS = 30  # closed bars before spread statistics other than z are shown
 MIN_BARS_COINTEGRATION = 100  # closed bars before a cointegration test is run
 TEST_BARS = 500  # newest closed bars on which tests and half-life are computed

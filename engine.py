@@ -5,6 +5,7 @@ thread moves it on: it gives up held trades, writes closed bars, judges the aler
 the source is `auto`, decides between the exchange and the demo market.
 """
 
+import math
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -12,13 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 
 import config
 from alerts.alert_engine import AlertEngine
 from alerts.rules import Rule
+from analytics.microstructure import LevelLearner, LiveTape, TapeReading
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
+from analytics.resampling import UNIT_US, timeframe_us
+from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
 from data import sqlite
 from data.feeds.binance import MARKETS
@@ -33,8 +38,8 @@ from data.retention import Retention
 from data.session import Session
 from data.trades import Trades
 from utils import logger
-from utils.clock import monotonic_s
-from utils.errors import AnalysisError, InputError, PairscopeError, StorageError
+from utils.clock import US_PER_S, monotonic_s
+from utils.errors import AnalysisError, InputError, PairscopeError, StorageError, TooFewObservations
 
 LOG = logger.get("engine")
 
@@ -47,6 +52,8 @@ STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals with
 STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
 STALE_MUTE_S = 15.0  # ... or without any trade since the start
 ANALYSES_KEPT = 64
+LEVELS_OF = "1m"  # stored bars that tell what is usual at a time of day ...
+LEVELS_DAYS = 30  # ... of so many days
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class Engine:
         self._probe_until_s = 0.0
         self._analyses: OrderedDict[tuple[Any, ...], tuple[Any, PairAnalysis]] = OrderedDict()
         self._analyses_lock = threading.Lock()
+        self._tapes: dict[str, LiveTape] = {}
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -230,11 +238,8 @@ class Engine:
         """
         if symbol_y == symbol_x:
             raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
-        for symbol in (symbol_y, symbol_x):
-            if symbol not in self._symbols:
-                raise InputError(
-                    f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol"
-                )
+        self._check_followed(symbol_y)
+        self._check_followed(symbol_x)
         needed = max(bars or config.CHART_BARS + params.warm_up, params.bars)
         session = self.session
         key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
@@ -250,6 +255,40 @@ class Engine:
             if len(self._analyses) > ANALYSES_KEPT:
                 self._analyses.popitem(last=False)
         return with_forming(analysis, y.forming, x.forming)
+
+    def tape(self, symbol: str) -> TapeReading:
+        """All measures of one symbol's tape, now.
+
+        Raises
+        ------
+        TooFewObservations, InputError
+        """
+        self._check_followed(symbol)
+        with self._analyses_lock:
+            tape = self._tapes.get(symbol)
+            if tape is None:
+                tape = self._tapes[symbol] = self._new_tape(self.session, symbol)
+        return tape.reading(self.now_us())
+
+    def signal(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, rule: SignalParams) -> Signal:
+        """The signal of a pair at its newest close: what the analysis, both tapes and the capture say together.
+
+        Raises
+        ------
+        TooFewObservations, DegenerateSeries, InputError
+        """
+        analysis = self.analysis(symbol_y, symbol_x, timeframe, params)
+        pair = (symbol_y, symbol_x)
+        rows = self._symbol_status(self.session, monotonic_s())
+        facts = facts_of(
+            analysis,
+            spread_volatility(analysis).ratio,
+            float(np.min([self._liquidity(symbol) for symbol in pair])),
+            stale=tuple(symbol for symbol in pair if symbol not in rows or rows[symbol].stale),
+            open_gaps=sum(rows[symbol].gaps_open for symbol in pair if symbol in rows),
+            params=rule,
+        )
+        return signal(analysis.path.zscore, facts, rule)
 
     def status(self) -> Status:
         """How the capture stands, now."""
@@ -399,6 +438,37 @@ class Engine:
 
     # --- inside -------------------------------------------------------------------------------
 
+    def _check_followed(self, symbol: str) -> None:
+        if symbol not in self._symbols:
+            raise InputError(f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol")
+
+    def _new_tape(self, session: Session, symbol: str) -> LiveTape:
+        """The tape of a symbol, and what its stored bars tell of times of day."""
+
+        def levels(before_us: int) -> LevelLearner:
+            learner, width_us = LevelLearner(), timeframe_us(LEVELS_OF)
+            until_us = before_us // width_us * width_us - width_us  # the bar in which the tape begins is the tape's
+            spans = (session.feed.venue, symbol, LEVELS_OF, until_us - LEVELS_DAYS * UNIT_US["d"], until_us)
+            frame = sqlite.read_bars(self.settings.database, *spans)
+            bars = frame[frame["complete"]]
+            notional = (bars["vwap"] * bars["volume"]).fillna(0.0).to_numpy()  # there is no VWAP without a trade
+            learner.learn(bars["ts_us"].to_numpy(), bars["trades"].to_numpy(), notional, width_us / US_PER_S)
+            return learner
+
+        return LiveTape(lambda: session.buffer.snapshot(symbol), levels)
+
+    def _emitted(self, trades: Trades) -> None:
+        """Pass arrived trades on to the tape of their symbol, where somebody reads it."""
+        tape = self._tapes.get(trades.symbol)
+        if tape is not None:
+            tape.add(trades)
+
+    def _liquidity(self, symbol: str) -> float:
+        try:
+            return self.tape(symbol).liquidity
+        except TooFewObservations:
+            return math.nan
+
     def _pair(self) -> tuple[str, str]:
         """x and y of the pair that is watched by default."""
         return self._symbols[0], self._symbols[min(1, len(self._symbols) - 1)]
@@ -416,9 +486,11 @@ class Engine:
                 history=self._history(market) if feed.contiguous else None,
                 repair_most=self.settings.backfill,
             )
+            session.ingestion.on_emit.append(self._emitted)
             session.mirror.retention = Retention(self.settings.retention_days, self.settings.retention_gb)
             session.start(self._symbols)
             self._session = session
+            self._tapes.clear()
             self.alerts.forget_states()
         LOG.info("market open: %s", feed.venue)
 

@@ -11,6 +11,7 @@ import config
 from alerts.rules import Rule
 from analytics.pair import METHODS, SCALES, PairParams
 from analytics.resampling import timeframe_us
+from analytics.signals import SignalParams
 from api import schemas
 from engine import Engine, current
 from utils.errors import InputError, NotFound, TooFewObservations
@@ -30,6 +31,8 @@ def as_json(value: object) -> Response:
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
@@ -132,6 +135,39 @@ def pair(
     analysis = engine.analysis(*legs, timeframe, params)
     head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
     return as_json(head | analysis.as_dict())
+
+
+@router.get("/microstructure/{symbol}", summary="All measures of one symbol's tape, now")
+def microstructure(symbol: str) -> Response:
+    engine = current()
+    found = engine.tape(_followed(engine, symbol))
+    return as_json({"symbol": symbol.upper(), "reading": found.reading(), **asdict(found)})
+
+
+def rule(
+    entry_z: Annotated[float, Query(gt=0, description="Enter at |z| above it")] = config.ENTRY_Z,
+    exit_z: Annotated[float, Query(ge=0, description="Leave below it")] = config.EXIT_Z,
+    stop_z: Annotated[float, Query(gt=0, description="Give up above it")] = config.STOP_Z,
+) -> SignalParams:
+    """Thresholds of a signal."""
+    return SignalParams(entry_z=entry_z, exit_z=exit_z, stop_z=stop_z)
+
+
+@router.get("/signals/{symbol_x}/{symbol_y}/{timeframe}", summary="The signal of a pair at its newest close")
+def signals(
+    symbol_x: Leg,
+    symbol_y: Leg,
+    timeframe: str,
+    params: Params,
+    rule: Annotated[SignalParams, Depends(rule)],
+) -> Response:
+    engine = current()
+    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    found = engine.signal(*legs, timeframe, params, rule)
+    head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
+    body = asdict(found) | {"pays": found.pays, "reading": found.reading()}
+    derived = {"uncapped": found.opportunity.uncapped, "void": found.opportunity.void}
+    return as_json(head | body | {"opportunity": body["opportunity"] | derived})
 
 
 @router.get("/gaps", response_model=list[schemas.Gap], summary="Trade ids that did not arrive")

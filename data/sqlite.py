@@ -441,6 +441,7 @@ def _widen(connection: sqlite3.Connection, owner: Instrument, trades: Trades) ->
 
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume", "vwap", "trades", "taker_buy_volume", "complete")
+BAR_TYPES = dict.fromkeys(BAR_COLUMNS, np.float64) | {"ts_us": np.int64, "trades": np.int64, "complete": np.bool_}
 
 
 def put_bars(connection: sqlite3.Connection, venue: str, symbol: str, timeframe: str, frame: pd.DataFrame) -> None:
@@ -643,6 +644,23 @@ def read_bar_times(path: Path, venue: str, symbol: str, timeframe: str, first_us
     with reading(path) as connection:
         rows = connection.execute(query, (venue, symbol, timeframe, first_us, last_us)).fetchall()
     return np.array([ts_us for (ts_us,) in rows], np.int64)
+
+
+def read_bars(
+    path: Path, venue: str, symbol: str, timeframe: str, first_us: int = 0, last_us: int = 2**62
+) -> pd.DataFrame:
+    """Stored bars that open between two times, both included, oldest first: ts_us and the columns of the view `bars`.
+
+    Raises
+    ------
+    StorageError
+    """
+    columns = ("ts_us", *BAR_COLUMNS)
+    where = "(venue, symbol, timeframe) = (?, ?, ?) and ts_us between ? and ?"
+    query = f"select {','.join(columns)} from bar where {where} order by ts_us"
+    with reading(path) as connection:
+        rows = connection.execute(query, (venue, symbol, timeframe, first_us, last_us)).fetchall()
+    return pd.DataFrame(rows, columns=list(columns)).astype(BAR_TYPES)
 
 
 def read_alert_rules(path: Path) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from analytics.microstructure import tape_reading
 from analytics.pair import PairAnalysis, PairParams
 from analytics.resampling import bars
+from analytics.signals import SignalParams, facts_of, signal, spread_volatility
 from engine import Engine, current
 from tests.fakes.engine import ScriptedEngine, print_pair, settings, walk
 from tests.fakes.exchange import FakeExchange
@@ -289,3 +291,47 @@ def test_retention_follows_the_settings(tmp_path):
         with closing(sqlite3.connect(tmp_path / "tape.db")) as file:
             until(lambda: file.execute("select count(*) from trades").fetchone()[0], lambda rows: rows == left)  # noqa: B023
         engine.stop()
+
+
+def test_a_symbol_without_a_trade_has_no_tape_yet(scripted):
+    with pytest.raises(TooFewObservations):
+        scripted.tape("ETHUSDT")
+
+
+def test_the_tape_is_read_as_a_batch_over_its_trades_would_be(scripted):
+    print_pair(scripted, 200)
+    for more in range(3):
+        found = scripted.tape("BTCUSDT").reading()
+        expected = tape_reading(scripted.ticks("BTCUSDT", limit=1_000), scripted.now_us()).reading()
+        np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-9)
+        scripted.scripted.print("BTCUSDT", walk(20, more, 60_000.0), 201 + 20 * more, T0 + (200 + 20 * more) * S)
+    with pytest.raises(InputError, match="not followed"):
+        scripted.tape("XRPUSDT")
+
+
+def test_stored_bars_tell_what_is_usual_at_this_time_of_day(tmp_path):
+    engine = ScriptedEngine(settings(tmp_path))
+    engine.start()
+    full_hour_us = T0 - 800 * S  # 22:00
+    for day in range(4):
+        engine.scripted.print("BTCUSDT", walk(1_800, day, 60_000.0), 1 + 1_800 * day, full_hour_us + day * 86_400 * S)
+    until(lambda: engine.status().symbols["BTCUSDT"].queued, lambda queued: queued == 0)
+    engine.stop()
+    again = ScriptedEngine(settings(tmp_path))
+    again.start()
+    again.scripted.print("BTCUSDT", walk(100, 9, 60_000.0), 10_000, full_hour_us + 4 * 86_400 * S)
+    normal = again.tape("BTCUSDT").normal
+    again.stop()
+    assert normal.days >= 3 and normal.trades_per_s == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_signal_rests_on_the_analysis_the_tapes_and_the_capture(scripted):
+    print_pair(scripted, 400)
+    rule = SignalParams()
+    analysis = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS)
+    found = scripted.signal("ETHUSDT", "BTCUSDT", "1s", PARAMS, rule)
+    liquidity = min(scripted.tape(symbol).liquidity for symbol in ("ETHUSDT", "BTCUSDT"))
+    facts = facts_of(analysis, spread_volatility(analysis).ratio, liquidity, params=rule)
+    assert found == signal(analysis.path.zscore, facts, rule)
+    terms = {term.name: term.value for term in found.opportunity.terms}
+    assert terms["liquidity"] == liquidity and terms["zscore"] == abs(analysis.path.zscore[-1])

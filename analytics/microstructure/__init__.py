@@ -12,6 +12,7 @@
     cells       the tape summed second by second
     reading     all of it at one moment
     meter       the same, kept up to date at the cost of the new trades
+    live        a meter between threads
     columns     what all ask of their input
 
 Times are microseconds, prices in quote currency, quantities in base currency. The exchange prints who the maker was;
@@ -28,6 +29,7 @@ from analytics.microstructure.flow import (
     vwap_distance_bp,
 )
 from analytics.microstructure.impact import KyleLambda, amihud, kyle_lambda, roll_spread
+from analytics.microstructure.live import LiveTape
 from analytics.microstructure.meter import TapeMeter, tape_reading
 from analytics.microstructure.overlaps import HayashiYoshida, hayashi_yoshida, thinned, tick_returns
 from analytics.microstructure.reading import TapeParams, TapeReading
@@ -42,6 +44,7 @@ __all__ = [
     "HayashiYoshida",
     "KyleLambda",
     "LevelLearner",
+    "LiveTape",
     "NormalLevel",
     "SideAccuracy",
     "Signature",

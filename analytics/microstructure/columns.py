@@ -1,8 +1,34 @@
 """What every measure asks of its columns, said once."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 
+from analytics.resampling import Tape
 from utils.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Columns of some trades."""
+
+    trade_id: np.ndarray
+    ts_us: np.ndarray
+    price: np.ndarray
+    qty: np.ndarray
+    buyer_is_maker: np.ndarray
+
+    @classmethod
+    def of(cls, trades: Tape, rows: np.ndarray) -> Self:
+        """Some rows of a tape."""
+        return cls(*(np.asarray(getattr(trades, name))[rows] for name in cls.__slots__))
+
+    @classmethod
+    def joined(cls, tapes: Sequence[Tape]) -> Self:
+        """The rows of several tapes, one after the other."""
+        return cls(*(np.concatenate([getattr(tape, name) for tape in tapes]) for name in cls.__slots__))
 
 
 def positive(values: object, name: str) -> np.ndarray:

@@ -1,8 +1,5 @@
 """The reading of a tape, kept up to date: an update costs the new trades, whatever was fed before."""
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 
 from analytics.microstructure.cells import (
@@ -18,6 +15,7 @@ from analytics.microstructure.cells import (
     new_memory,
     read,
 )
+from analytics.microstructure.columns import Rows
 from analytics.microstructure.reading import Carried, Stretch, TapeParams, TapeReading, read_cells
 from analytics.microstructure.sizes import trade_sizes
 from analytics.microstructure.toxicity import fill_buckets, new_buckets, of_buckets
@@ -218,21 +216,6 @@ class _Recent:
         self._number, self._qty, self._begin, self._end = number, qty, 0, size
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Some trades of a tape."""
-
-    trade_id: np.ndarray
-    ts_us: np.ndarray
-    price: np.ndarray
-    qty: np.ndarray
-    buyer_is_maker: np.ndarray
-
-    @classmethod
-    def of(cls, trades: Tape, rows: np.ndarray) -> Self:
-        return cls(*(np.asarray(getattr(trades, name))[rows] for name in cls.__slots__))
-
-
 def _in_order(trades: Tape, after_id: int) -> Tape:
     """The trades of larger ids by increasing id, each once: of equal ones the first."""
     ids = trades.trade_id
@@ -241,13 +224,13 @@ def _in_order(trades: Tape, after_id: int) -> Tape:
     order = np.argsort(ids, kind="stable")
     sorted_ids = ids[order]
     new = np.diff(sorted_ids, prepend=after_id) > 0
-    return _Rows.of(trades, order[new & (sorted_ids > after_id)])
+    return Rows.of(trades, order[new & (sorted_ids > after_id)])
 
 
 def _until(trades: Tape, now_us: int) -> Tape:
     """The trades up to now."""
     known = trades.ts_us <= now_us
-    return trades if known.all() else _Rows.of(trades, known)
+    return trades if known.all() else Rows.of(trades, known)
 
 
 def _heard(trades: np.ndarray, most: int) -> np.ndarray:

@@ -127,6 +127,8 @@ class LevelLearner:
             They begin before what was already learned at that time of day.
         """
         number = times(ts_us) // self.slot_us
+        if not number.size:
+            return
         starts = np.flatnonzero(np.diff(number, prepend=-1))
         ends = np.append(starts[1:], number.size)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):

@@ -5,6 +5,7 @@
     momentum     two exponential averages and which is ahead, with hysteresis
     opportunity  a score of 0 to 100 that can be taken apart
     facts        what is known of a pair beside its z
+    volatility   whether the spread is livelier than it was
     reasons      what speaks against a trade, and how far it lowers the score
     decision     all of it as one value: side, legs, sizes, what z pays the costs
 
@@ -19,6 +20,7 @@ from analytics.signals.opportunity import Opportunity, Term, opportunity_score
 from analytics.signals.params import Caps, SignalParams, Weights
 from analytics.signals.reasons import Reason, reasons_against
 from analytics.signals.reversion import Event, MeanReversion, mean_reversion_signal
+from analytics.signals.volatility import spread_volatility
 
 __all__ = [
     "Caps",
@@ -40,4 +42,5 @@ __all__ = [
     "opportunity_score",
     "reasons_against",
     "signal",
+    "spread_volatility",
 ]

@@ -20,6 +20,7 @@ from analytics.signals import (
     mean_reversion_signal,
     momentum_signal,
     signal,
+    spread_volatility,
 )
 from tests.analytics.facts import GOOD
 from utils.errors import InputError, TooFewObservations
@@ -354,6 +355,27 @@ def test_an_analysis_gives_its_facts():
     )
     found = signal(analysis.path.zscore, facts)
     assert [reason.code for reason in found.reasons][:2] == ["stale_leg", "open_gap"]
+
+
+def test_the_volatility_of_a_spread_is_that_of_its_hedged_changes():
+    y, x = cointegrated()
+    y = y.copy()
+    livelier = np.random.default_rng(9).standard_normal(700)
+    y[-60:] += 3 * livelier[-60:]
+    analysis = analyse_pair(y, x, PairParams(window=60))
+    hedged = np.diff(y) - analysis.path.hedge_ratio[:-1] * np.diff(x)
+    now, before = hedged[-60:], hedged[np.isfinite(hedged)][:-60][-500:]
+    found = spread_volatility(analysis)
+    assert found.ratio == pytest.approx(np.sqrt(np.mean(now**2) / np.mean(before**2)))
+    assert found.name == "high"
+    logs = analyse_pair(y, x, PairParams(window=60, log_prices=True))
+    assert spread_volatility(logs).ratio == pytest.approx(found.ratio, rel=0.2)
+
+
+def test_a_young_spread_has_no_usual_volatility():
+    y, x = cointegrated(270)
+    assert spread_volatility(analyse_pair(y[:239], x[:239], PairParams(window=60))).name == "unknown"
+    assert spread_volatility(analyse_pair(y, x, PairParams(window=50))).name != "unknown"
 
 
 def test_a_pair_that_broke_in_its_session_is_told():

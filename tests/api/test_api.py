@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+import config
 import engine as engines
 from analytics.pair import PairParams
+from analytics.signals import SignalParams
 from api.app import build_api
 from tests.fakes.engine import ScriptedEngine, print_pair, settings
 from tests.waiting import until
@@ -168,3 +170,24 @@ def test_the_description_lists_every_route(api):
     paths = api.get("/openapi.json").json()["paths"]
     assert {"/v1/", "/v1/ticks/{symbol}", "/v1/bars/{symbol}/{timeframe}", "/v1/gaps", "/v1/alerts"} <= set(paths)
     assert "swagger" in api.get("/docs").text.lower()
+
+
+def test_the_tape_of_a_symbol(api, engine):
+    body = api.get("/v1/microstructure/btcusdt").json()
+    found = engine.tape("BTCUSDT")
+    assert body["reading"]["taker_buy"] == found.flow.buy_qty and body["flow"]["sell_qty"] == found.flow.sell_qty
+    assert body["normal"]["trades_per_s"] is None and "normal" in body["missing"]
+    assert body["signature"]["width_s"] == found.signature.width_s.tolist()
+    assert api.get("/v1/microstructure/XRPUSDT").status_code == 404
+
+
+def test_the_signal_of_a_pair_with_its_terms_and_reasons(api, engine):
+    body = api.get("/v1/signals/BTCUSDT/ETHUSDT/1s?window=20&entry_z=1.5&stop_z=3").json()
+    rule = SignalParams(entry_z=1.5, stop_z=3.0)
+    params = PairParams(window=20, fee_bps=config.FEE_BPS, **config.ANALYSIS)
+    found = engine.signal("ETHUSDT", "BTCUSDT", "1s", params, rule)
+    assert [term["name"] for term in body["opportunity"]["terms"]] == ["zscore", "volatility", "momentum", "liquidity"]
+    assert [reason["code"] for reason in body["opportunity"]["reasons"]] == [reason.code for reason in found.reasons]
+    assert (body["entry"], body["zscore"]) == (found.entry, found.zscore)
+    wrong = api.get("/v1/signals/BTCUSDT/ETHUSDT/1s?entry_z=3&stop_z=2").json()["error"]
+    assert wrong["code"] == "invalid_input" and wrong["details"]["field"] == "stop_z"

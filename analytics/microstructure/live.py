@@ -1,0 +1,85 @@
+"""A meter between threads: the feed adds trades, readers ask, and whoever asks pays for what was added since."""
+
+import threading
+from collections.abc import Callable
+
+from analytics.microstructure.columns import Rows
+from analytics.microstructure.meter import TapeMeter
+from analytics.microstructure.reading import TapeParams, TapeReading
+from analytics.microstructure.velocity import LevelLearner
+from analytics.resampling import Tape
+from utils.clock import US_PER_S
+
+AGAIN_US = 5 * US_PER_S  # least time between two readings of the whole tape
+MOST_WAITING = 20_000  # trades that wait for a reader; a feed that nobody reads pays for itself from there on
+
+
+class LiveTape:
+    """Readings of one symbol, at the cost of the trades since the last; safe to share between threads.
+
+    A meter takes trades by increasing id. Those that a repair brings late make it begin anew from the whole tape held,
+    at most once in five seconds.
+
+    Parameters
+    ----------
+    held : all trades in memory, oldest first
+    levels : what is known of times of day before a time, microseconds, as learned from stored bars
+    """
+
+    def __init__(
+        self,
+        held: Callable[[], Tape],
+        levels: Callable[[int], LevelLearner] | None = None,
+        params: TapeParams | None = None,
+    ) -> None:
+        self._held, self._levels, self._params = held, levels, params
+        self._lock = threading.Lock()
+        self._waiting: list[Tape] = []
+        self._rows = 0
+        self._meter: TapeMeter | None = None
+        self._begun_us = 0  # time of the reading for which the meter was begun
+
+    @property
+    def waiting(self) -> int:
+        """Trades that wait for a reader."""
+        return self._rows
+
+    def add(self, trades: Tape) -> None:
+        """Take trades that have just arrived, from the one thread that receives them."""
+        with self._lock:
+            if self._meter is None:
+                return  # nobody has asked yet; the first reader reads what is held
+            self._waiting.append(trades)
+            self._rows += trades.trade_id.size
+            if self._rows > MOST_WAITING:
+                self._catch_up(self._meter)
+
+    def reading(self, now_us: int) -> TapeReading:
+        """All measures at `now_us`.
+
+        Raises
+        ------
+        TooFewObservations
+            No trade yet.
+        """
+        with self._lock:
+            meter = self._meter
+            if meter is not None:
+                self._catch_up(meter)
+            if meter is None or (meter.late and abs(now_us - self._begun_us) >= AGAIN_US):
+                meter = self._meter = self._begin(now_us)
+            return meter.reading(now_us)
+
+    def _begin(self, now_us: int) -> TapeMeter:
+        held = self._held()
+        first_us = int(held.ts_us.min()) if held.ts_us.size else now_us
+        meter = TapeMeter(self._params, None if self._levels is None else self._levels(first_us))
+        meter.feed(held)
+        meter.late = 0
+        self._begun_us = now_us
+        return meter
+
+    def _catch_up(self, meter: TapeMeter) -> None:
+        waiting, self._waiting, self._rows = self._waiting, [], 0
+        if waiting:
+            meter.feed(Rows.joined(waiting))
