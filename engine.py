@@ -5,6 +5,7 @@ thread moves it on: it gives up held trades, writes closed bars, judges the aler
 the source is `auto`, decides between the exchange and the demo market.
 """
 
+import contextlib
 import math
 import sqlite3
 import threading
@@ -269,6 +270,14 @@ class Engine:
             if tape is None:
                 tape = self._tapes[symbol] = self._new_tape(self.session, symbol)
         return tape.reading(self.now_us())
+
+    def tapes(self) -> dict[str, TapeReading]:
+        """All measures of every tape that has a trade, now."""
+        found = {}
+        for symbol in self._symbols:
+            with contextlib.suppress(TooFewObservations):
+                found[symbol] = self.tape(symbol)
+        return found
 
     def signal(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, rule: SignalParams) -> Signal:
         """The signal of a pair at its newest close: what the analysis, both tapes and the capture say together.

@@ -2,7 +2,12 @@
 
 import numpy as np
 
+from analytics.correlation.lead_lag import lead_lag
+from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
+from analytics.microstructure import LiveTape
+from analytics.microstructure.columns import Rows
 from analytics.pair import METHODS, SCALES, PairParams, analyse_pair
+from analytics.signals import mean_reversion_signal
 
 
 def warm() -> None:
@@ -10,9 +15,31 @@ def warm() -> None:
     random = np.random.default_rng(1)
     x = 100 + random.standard_normal(900).cumsum()
     y = 2 * x + random.standard_normal(900)
+    _warm_tape(random)
     for method in METHODS:
         for scale in SCALES:
             analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1]))
+
+
+def _warm_tape(random: np.random.Generator) -> None:
+    """Read a made-up tape, feed it on, and draw the signal of a made-up path."""
+    n = 2_000
+    price = np.round(100 + random.standard_normal(n).cumsum() / 100, 2)
+    ids, times = np.arange(n), 1_700_000_000_000_000 + np.arange(n) * 50_000
+    tape = Rows(ids, times, price, np.round(random.lognormal(0, 1, n) + 0.01, 2), ids.astype(np.uint8) % 2)
+    live = LiveTape(lambda: Rows.of(tape, np.arange(n // 2)))
+    live.reading(int(times[n // 2]))
+    live.add(Rows.of(tape, np.arange(n // 2, n)))
+    live.reading(int(times[-1]))
+    lead_lag(times, price, times + 1, price, max_lag_us=1_000_000)
+    sma(price, 20)
+    ema(price, 20)
+    rsi(price)
+    bollinger(price)
+    macd(price)
+    atr(price + 1, price - 1, price)
+    vwap(price, tape.qty, times)
+    mean_reversion_signal(random.standard_normal(200))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def rule(
     stop_z: Annotated[float, Query(gt=0, description="Give up above it")] = config.STOP_Z,
 ) -> SignalParams:
     """Thresholds of a signal."""
-    return SignalParams(entry_z=entry_z, exit_z=exit_z, stop_z=stop_z)
+    return SignalParams.around(entry_z, exit_z, stop_z)
 
 
 @router.get("/signals/{symbol_x}/{symbol_y}/{timeframe}", summary="The signal of a pair at its newest close")

@@ -182,6 +182,107 @@ EXPLAIN: dict[str, Explanation] = {
         "an active market.",
         "quiet symbols trade rarely: an age of a minute may be normal there.",
     ),
+    "velocity": Explanation(
+        "Trades (and quote currency) in the last minute / seconds of it that the tape covers; usual: the mean of days "
+        "before at this half-hour.",
+        "nothing; days weigh half after five days.",
+        "one aggregate trade may hold many fills; usual is not known before three days.",
+    ),
+    "ofi": Explanation(
+        "(taker buys − taker sells) / all, by quantity, of the last minute; the sides are the exchange's own flag.",
+        "nothing.",
+        "it says who crossed the spread, not who will be right; one large print can be all of it.",
+    ),
+    "delta": Explanation(
+        "Taker buys − taker sells since the tape held here began, base currency.",
+        "no trade is missing (see coverage).",
+        "its level depends on when the capture began: look at its changes.",
+    ),
+    "liquidity": Explanation(
+        "100 · min(1, volume ratio / (1 + ratio of times between trades)), last minute against the hour before: 50 is "
+        "as usual.",
+        "the hour before is what is usual.",
+        "it compares a symbol with itself and says nothing about the book; after a quiet hour a normal minute is rich.",
+    ),
+    "volatility_regime": Explanation(
+        "Realised volatility of one-second returns, a year; × before: over that of the hour before. Calm below 0.7, "
+        "lively above 1.3.",
+        "returns are independent from second to second.",
+        "the bounce between bid and ask counts as volatility; with 60 returns the ratio wanders by 9 % by itself.",
+    ),
+    "momentum_quality": Explanation(
+        "Kaufman's efficiency: |net change| / sum of |changes| of the seconds: 1 is a straight line, 0 much ado.",
+        "nothing.",
+        "a walk of 60 steps has 0.13 by chance.",
+    ),
+    "vpin": Explanation(
+        "Mean of |buys − sells| / volume over 50 buckets of equal volume, 0 to 1.",
+        "sides are the exchange's, not guessed.",
+        "of buckets with few trades it is high by chance: 0.8 / √trades of one bucket without any imbalance.",
+    ),
+    "kyle": Explanation(
+        "Slope of the price change of a second on its taker buys − sells, as basis points a million of quote currency.",
+        "the answer is linear and within the second.",
+        "as the cost of an order: it describes what went with flow, both ways round.",
+    ),
+    "amihud": Explanation(
+        "Mean of |return| / quote currency traded, of seconds with trades, as basis points a million.",
+        "moves are due to trading.",
+        "on quiet seconds with one small trade, which weigh as much as busy ones.",
+    ),
+    "roll": Explanation(
+        "2 √(−covariance of successive price changes): the spread that would make this bounce.",
+        "trades fall on bid and ask at random, and value does not trend.",
+        "where price trends or many prints sweep one side: the covariance is then positive and there is no number.",
+    ),
+    "tick_rule": Explanation(
+        "Share of trades of the last minute whose side the tick rule (sign of the last price change) guesses right, "
+        "against the exchange's flag.",
+        "trades stand in the order of their ids.",
+        "it is what files without sides are read with: 94 to 97 % on recordings of futures.",
+    ),
+    "vwap_distance": Explanation(
+        "Quantity-weighted mean price of the last minute, and how far the last price lies from it.",
+        "nothing.",
+        "it is not a price at which anybody could trade now.",
+    ),
+    "sizes": Explanation(
+        "A print is large above q95 · (q95 / q75): as far above the 95 % quantile, on a logarithmic scale, as that is "
+        "above the 75 % quantile.",
+        "the last minute is a fair sample of sizes.",
+        "an order cut into small prints is not seen.",
+    ),
+    "opportunity": Explanation(
+        "Weighted sum of four scores of 0 to 100 (|z|, volatility of the spread, momentum towards the mean, liquidity "
+        "of the thinner leg), at most the lowest cap of the reasons not to trade.",
+        "the weights, which are convention and can be changed.",
+        "as a chance or an expected profit: it ranks moments of one pair.",
+    ),
+    "signal": Explanation(
+        "Sell the spread above the entry, buy it below minus the entry; legs by hedge ratio for one unit of y.",
+        "the mean and the ratio stay until the exit; fills at the next bar.",
+        "legs by hedge ratio balance the spread, not the money: the notionals differ.",
+    ),
+    "breakeven": Explanation(
+        "|z| from which the way back to the exit pays four fills: exit + cost / width of the spread.",
+        "the mean stays where it is, and fills cost what the settings say.",
+        "where the mean moves towards the spread: part of the way is then never earned.",
+    ),
+    "position": Explanation(
+        "What the rule on z holds since its last entry, decided at closes; reasons against are not counted.",
+        "every entry was taken.",
+        "after a gap in the data: positions over it are those of what is known.",
+    ),
+    "momentum": Explanation(
+        "2 (EMA fast − EMA slow) of z over what a steady trend of the usual change would show: ±1 is a straight line.",
+        "nothing; it describes the past.",
+        "after one jump: it is strong although nothing trends.",
+    ),
+    "reasons": Explanation(
+        "What makes the trade impossible, blind or sure to lose voids the score; what is only not shown caps it.",
+        "what is not known counts as not shown.",
+        "as complete: news, funding and borrow are not looked at.",
+    ),
     "trades_per_s": Explanation(
         "Trades received in the last seconds, per second.",
         "nothing.",

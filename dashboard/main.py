@@ -12,7 +12,12 @@ from dashboard.view import View
 from engine import Engine, current
 from utils.errors import PairscopeError
 
-PAGES = {"Overview": "overview.py", "Pair": "pair.py"}  # files in pages/, in the order of the navigation
+PAGES = {  # files in pages/, in the order of the navigation
+    "Overview": "overview.py",
+    "Pair": "pair.py",
+    "Microstructure": "microstructure.py",
+    "Signals": "signals.py",
+}
 ABOUT = "Pairscope: live pairs-trading analytics on Binance trades."
 FRAMED = "framed"  # in the session: the frame around the page is drawn
 

@@ -1,5 +1,6 @@
 """Small pieces of HTML for what Streamlit has no element for: cards, plain tables, badges. Everything is escaped."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -70,6 +71,21 @@ def table(head: Sequence[str], rows: Iterable[Row]) -> str:
     )
     inner = f'<table class="ps-table"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="ps-scroll">{inner}</div>'
+
+
+def gauge(parts: Iterable[tuple[str, float, float]]) -> str:
+    """A bar of parts side by side, each filled up to its share of what it could be: (name, part, most)."""
+    cells = "".join(
+        f'<div style="flex:{most:g}" title="{escape(name)}"><i style="width:{_share(part, most):.0f}%"></i>'
+        f"<span>{escape(name)}</span></div>"
+        for name, part, most in parts
+        if most > 0
+    )
+    return f'<div class="ps-gauge">{cells}</div>'
+
+
+def _share(part: float, most: float) -> float:
+    return 100 * part / most if math.isfinite(part) else 0.0
 
 
 def section(title: str, body: str) -> str:

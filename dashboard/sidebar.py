@@ -11,7 +11,7 @@ import config
 from analytics.resampling import timeframe_us
 from dashboard import rules
 from dashboard.strip import SOURCES
-from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, Z_LIMITS, View
+from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, STOP_LIMITS, Z_LIMITS, View
 from engine import Engine, current
 from utils.errors import InputError, PairscopeError
 
@@ -43,9 +43,14 @@ def restore(engine: Engine) -> None:
 def _put(view: View) -> None:
     """Set every widget to the view; before the widgets are made."""
     for field in fields(View):
-        st.session_state[key(field.name)] = getattr(view, field.name)
+        st.session_state[key(field.name)] = _held(getattr(view, field.name))
     st.session_state[key("refresh")] = PAUSE if view.paused else view.refresh_s
     st.session_state["view"] = view.to_query()
+
+
+def _held(value: Any) -> Any:
+    """A value as widgets hold it: of several choices a list."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _keep_valid(engine: Engine) -> None:
@@ -55,7 +60,7 @@ def _keep_valid(engine: Engine) -> None:
         if st.session_state.get(key(field)) not in engine.symbols:
             st.session_state[key(field)] = getattr(view, field)
     for each in fields(View):  # widgets that were not drawn in the last run have lost their state
-        st.session_state.setdefault(key(each.name), getattr(view, each.name))
+        st.session_state.setdefault(key(each.name), _held(getattr(view, each.name)))
     st.session_state.setdefault(key("refresh"), PAUSE if view.paused else view.refresh_s)
 
 
@@ -197,6 +202,10 @@ def _thresholds() -> None:
         notice(f"exit |z| was set to {entry / 4:.2g}, as it must be below entry |z| {entry:g}")
     st.number_input("enter |z|", low, high, step=0.1, key=key("entry_z"), format="%.2f")
     st.number_input("leave |z|", 0.0, high, step=0.1, key=key("exit_z"), format="%.2f")
+    if st.session_state[key("stop_z")] <= entry:
+        st.session_state[key("stop_z")] = 2 * entry
+        notice(f"stop |z| was set to {2 * entry:g}, as it must be above entry |z| {entry:g}")
+    st.number_input("stop |z|", *STOP_LIMITS, step=0.1, key=key("stop_z"), format="%.2f")
 
 
 def _refresh() -> None:

@@ -26,6 +26,7 @@ class Theme:
     band: str  # fill between two lines
     gap: str  # shading where trades are missing
     tag: str  # ground of a last value at the right edge
+    veil: str  # behind a title that lines may cross
 
 
 DARK = Theme(
@@ -45,6 +46,7 @@ DARK = Theme(
     band="rgba(91,157,255,0.12)",
     gap="rgba(224,165,38,0.13)",
     tag="#1b2230",
+    veil="rgba(12,15,22,0.7)",
 )
 LIGHT = Theme(
     name="light",
@@ -63,6 +65,7 @@ LIGHT = Theme(
     band="rgba(31,111,235,0.09)",
     gap="rgba(168,111,16,0.11)",
     tag="#eaeef5",
+    veil="rgba(255,255,255,0.7)",
 )
 THEMES = {theme.name: theme for theme in (DARK, LIGHT)}
 

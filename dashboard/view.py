@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any, Self
 
 import config
 from analytics.pair import PairParams
 from analytics.resampling import timeframe_us
+from analytics.signals import SignalParams, Weights
 from utils.errors import InputError
 
 METHODS = {  # hedge methods offered, with their screen text
@@ -19,10 +20,23 @@ METHODS = {  # hedge methods offered, with their screen text
     "kalman": "Kalman filter",
 }
 SCALES = {"std": "standard deviation", "ewm": "fading weights", "robust": "median and MAD"}  # of the z-score
+INDICATORS = {  # offered with the candles, with their screen text
+    "sma": "SMA 20",
+    "ema": "EMA 20",
+    "bollinger": "Bollinger 20, 2",
+    "vwap": "VWAP of the day",
+    "rsi": "RSI 14",
+    "macd": "MACD 12, 26, 9",
+    "atr": "ATR 14",
+}
+SIGNAL = SignalParams()
+WEIGHTS = tuple(round(100 * weight) for weight in astuple(SIGNAL.weights))
+AVERAGES = (1, 1_000)  # bars, limits of fast and slow
 MIN_WINDOW = 3
 MAX_WINDOW = 5_000
 REFRESH_LIMITS_S = (0.5, 60.0)
 Z_LIMITS = (0.1, 20.0)
+STOP_LIMITS = (0.1, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,11 @@ class View:
     log_prices: bool = False
     entry_z: float = config.ENTRY_Z
     exit_z: float = config.EXIT_Z
+    stop_z: float = config.STOP_Z
+    fast: int = SIGNAL.fast  # bars of the averages of the momentum
+    slow: int = SIGNAL.slow
+    weights: tuple[int, ...] = WEIGHTS  # of the terms of the opportunity score, percent
+    indicators: tuple[str, ...] = ()  # drawn with the candles
     refresh_s: float = config.REFRESH_S
     paused: bool = False
 
@@ -72,6 +91,12 @@ class View:
         if view.exit_z >= view.entry_z:
             notices.append(f"exit |z| must be below entry |z| {view.entry_z:g}, was {view.exit_z:g}")
             view = replace(view, exit_z=min(config.EXIT_Z, view.entry_z / 2))
+        if view.stop_z <= view.entry_z:
+            notices.append(f"stop |z| must be above entry |z| {view.entry_z:g}, was {view.stop_z:g}")
+            view = replace(view, stop_z=2 * view.entry_z)
+        if view.fast >= view.slow:
+            notices.append(f"the fast average needs fewer bars than the slow one, {view.slow}, had {view.fast}")
+            view = replace(view, fast=SIGNAL.fast, slow=SIGNAL.slow)
         return view, notices
 
     def to_query(self) -> dict[str, str]:
@@ -91,6 +116,13 @@ class View:
         return f"{self.symbol_y}/{self.symbol_x}"
 
     @property
+    def rule(self) -> SignalParams:
+        """Parameters of the signal that this view shows."""
+        weights = Weights(*(weight / 100 for weight in self.weights))
+        thresholds = self.entry_z, self.exit_z, self.stop_z
+        return SignalParams.around(*thresholds, fast=self.fast, slow=self.slow, weights=weights)
+
+    @property
     def params(self) -> PairParams:
         """Parameters of the analysis that this view shows."""
         return PairParams(
@@ -108,6 +140,8 @@ class View:
 def _write(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, tuple | list):
+        return "-".join(map(str, value))
     return repr(value) if isinstance(value, float) else str(value)
 
 
@@ -121,11 +155,32 @@ def _timeframe(text: str) -> str:
     return text
 
 
-def _window(text: str) -> int:
-    value = int(text)
-    if not MIN_WINDOW <= value <= MAX_WINDOW:
-        raise InputError(f"window must be {MIN_WINDOW} to {MAX_WINDOW} bars, was {value}")
-    return value
+def _bars(name: str, limits: tuple[int, int]) -> Callable[[str], int]:
+    low, high = limits
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise InputError(f"{name} must be {low} to {high} bars, was {value}")
+        return value
+
+    return read
+
+
+def _weights(text: str) -> tuple[int, ...]:
+    """Four shares in percent, such as `30-25-25-20`."""
+    shares = tuple(int(part) for part in text.split("-"))
+    if len(shares) != len(WEIGHTS) or not all(0 <= share <= 100 for share in shares) or sum(shares) != 100:
+        raise InputError(f"weights must be {len(WEIGHTS)} shares of 0 to 100 that sum to 100")
+    return shares
+
+
+def _indicators(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part for part in text.split("-") if part))
+    for name in chosen:
+        if name not in INDICATORS:
+            raise InputError(f"an indicator must be one of {', '.join(INDICATORS)}")
+    return chosen
 
 
 def _one_of(name: str, known: Iterable[str]) -> Callable[[str], str]:
@@ -163,12 +218,17 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "x": ("symbol_x", _symbol),
     "symbol": ("symbol", _symbol),
     "tf": ("timeframe", _timeframe),
-    "window": ("window", _window),
+    "window": ("window", _bars("window", (MIN_WINDOW, MAX_WINDOW))),
     "method": ("method", _one_of("method", METHODS)),
     "scale": ("scale", _one_of("scale", SCALES)),
     "log": ("log_prices", _flag),
     "entry": ("entry_z", _number("entry |z|", Z_LIMITS)),
     "exit": ("exit_z", _number("exit |z|", (0.0, Z_LIMITS[1]))),
+    "stop": ("stop_z", _number("stop |z|", STOP_LIMITS)),
+    "fast": ("fast", _bars("the fast average", AVERAGES)),
+    "slow": ("slow", _bars("the slow average", AVERAGES)),
+    "weights": ("weights", _weights),
+    "show": ("indicators", _indicators),
     "refresh": ("refresh_s", _number("refresh", REFRESH_LIMITS_S)),
     "paused": ("paused", _flag),
 }

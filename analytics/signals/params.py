@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from utils.errors import InputError
 
@@ -103,6 +104,16 @@ class SignalParams:
         self._within("alpha", 0.0, 1.0)
         self._within("min_bars", 2, math.inf)
         self._within("min_coverage", 0.0, 1.0)
+
+    @classmethod
+    def around(cls, entry_z: float, exit_z: float, stop_z: float, **more: Any) -> Self:
+        """The rule of thresholds that people set: the z term is full at one and a half times the entry, 3 for 2.
+
+        Raises
+        ------
+        InputError
+        """
+        return cls(entry_z=entry_z, exit_z=exit_z, stop_z=stop_z, full_z=1.5 * entry_z, **more)
 
     def _ordered(self, low: str, high: str, least: float) -> None:
         """least <= low < high, finite."""

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+import config
 from dashboard.theme import Theme
 from utils.clock import US_PER_MS
 
 Spec = dict[str, Any]
 
 PANE_GAP = 0.022
+# The drawn part begins on a multiple of this many bars: were it to move with every bar, the base of the legs
+# would move too, and each refresh would have to send every point again.
+BLOCK_BARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,13 @@ def drawn(values: np.ndarray) -> np.ndarray:
         return np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
 
 
+def first_shown(ts_us: np.ndarray, width_us: int, bars: int = config.CHART_BARS) -> int:
+    """Index of the first bar drawn: at most `bars` of them, and steady for BLOCK_BARS bars."""
+    block_us = min(BLOCK_BARS, bars) * width_us
+    start_us = -(-(int(ts_us[-1]) - (bars - 1) * width_us) // block_us) * block_us
+    return int(np.searchsorted(ts_us, start_us)) if start_us <= int(ts_us[-1]) else max(0, ts_us.size - bars)
+
+
 def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more: Any) -> Spec:
     """One line; NaN leaves a hole in it."""
     return {
@@ -51,7 +62,7 @@ def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more:
         "y": drawn(y),
         "yaxis": axis,
         "name": name,
-        "line": {"color": color, "width": more.pop("width", 1.4)},
+        "line": {"color": color, "width": more.pop("width", 1.4), "shape": more.pop("shape", "linear")},
         "connectgaps": False,
         **more,
     }
@@ -88,6 +99,8 @@ def pane_title(text: str, axis: str, theme: Theme) -> Spec:
         "y": 1,
         "yanchor": "top",
         "showarrow": False,
+        "bgcolor": theme.veil,
+        "borderpad": 1,
         "font": {"size": 11, "color": theme.muted},
     }
 
@@ -125,13 +138,24 @@ def level(value: float, axis: str, color: str, dash: str) -> Spec:
     }
 
 
-def shading(spans: Iterable[tuple[int, int]], theme: Theme) -> list[Spec]:
-    """Rectangles over all panes where bars miss trades; spans are (first, last) times in microseconds."""
+def z_levels(entry_z: float, exit_z: float, stop_z: float, axis: str, theme: Theme) -> list[Spec]:
+    """Thresholds of z on both sides of zero: stop, entry and exit."""
+    lines = ((stop_z, theme.down, "dashdot"), (entry_z, theme.attention, "dash"), (exit_z, theme.muted, "dot"))
+    return [
+        level(sign * value, axis, color, dash) for value, color, dash in lines if np.isfinite(value) for sign in (1, -1)
+    ]
+
+
+def shading(spans: Iterable[tuple[int, int]], theme: Theme, start_ms: float = 0.0) -> list[Spec]:
+    """Rectangles over all panes where bars miss trades; spans are (first, last) times in microseconds.
+
+    What lies before `start_ms`, where the drawn part begins, is left out.
+    """
     return [
         {
             "type": "rect",
             "xref": "x",
-            "x0": first / US_PER_MS,
+            "x0": max(first / US_PER_MS, start_ms),
             "x1": last / US_PER_MS,
             "yref": "paper",
             "y0": 0,
@@ -141,6 +165,7 @@ def shading(spans: Iterable[tuple[int, int]], theme: Theme) -> list[Spec]:
             "line": {"width": 0},
         }
         for first, last in spans
+        if last / US_PER_MS > start_ms
     ]
 
 

@@ -1,5 +1,6 @@
 """The figure of the Overview page, candles over volume, and the small lines of its tiles."""
 
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -8,16 +9,33 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import formats
-from dashboard.charts.base import Spec, domains, last_value, ms, pane_title, shading, spans_of, time_axis
+from dashboard.charts.base import Spec, domains, last_value, level, ms, pane_title, shading, spans_of, time_axis
+from dashboard.charts.indicators import INDICATORS, Indicator
 from dashboard.theme import Theme, axis, layout
 
 HEIGHTS = (0.78, 0.22)  # candles, volume
+PANE = 0.24  # an indicator below them
+FIRST_PANE = 3  # number of its axis
 SPARK_WIDTH, SPARK_HEIGHT = 200, 36  # units of the drawing, stretched to the tile
 SPARK_POINTS = 120
 
 
-def candles_spec(frame: pd.DataFrame, symbol: str, timeframe: str, width_us: int, theme: Theme) -> Spec:
-    """Candles over volume as a plain Plotly dictionary; `frame` as the engine's bars()."""
+def candles_spec(
+    frame: pd.DataFrame,
+    symbol: str,
+    timeframe: str,
+    width_us: int,
+    theme: Theme,
+    chosen: Sequence[str] = (),
+    shown: int | None = None,
+) -> Spec:
+    """Candles over volume, with indicators, as a plain Plotly dictionary; `frame` as the engine's bars().
+
+    `chosen` are keys of `INDICATORS`. Only the newest `shown` bars are drawn: those before warm the indicators up.
+    """
+    added = [INDICATORS[name](frame, theme) for name in chosen]
+    start = 0 if shown is None else max(0, len(frame) - shown)
+    frame = frame.iloc[start:]
     ts_us = frame.index.asi8
     x = ms(ts_us)
     columns = {name: frame[name].to_numpy(float) for name in ("open", "high", "low", "close", "volume")}
@@ -44,9 +62,13 @@ def candles_spec(frame: pd.DataFrame, symbol: str, timeframe: str, width_us: int
     missing = ~frame["complete"].to_numpy(bool)
     missing[-1:] = False  # the forming bar is not complete by nature
     incomplete = spans_of(ts_us - width_us // 2, missing, width_us)  # a candle is drawn around its open
+    over, below = ([part for part in added if part.pane is pane] for pane in (False, True))
+    indicators = [trace for part in over for trace in part.traces(x, start, "y", decimals)]
+    for number, part in enumerate(below, start=FIRST_PANE):
+        indicators += part.traces(x, start, f"y{number}", decimals)
     return {
-        "data": [candles, volume],
-        "layout": _layout(columns, symbol, timeframe, incomplete, decimals, theme),
+        "data": [candles, volume, *indicators],
+        "layout": _layout(columns, symbol, timeframe, incomplete, decimals, below, theme),
     }
 
 
@@ -61,28 +83,33 @@ def _layout(
     timeframe: str,
     incomplete: list[tuple[int, int]],
     decimals: int,
+    below: list[Indicator],
     theme: Theme,
 ) -> Spec:
-    top, bottom = domains(HEIGHTS)
+    top, bottom, *panes = domains((*HEIGHTS, *(PANE for _ in below)))
     close, opened = float(columns["close"][-1]), float(columns["open"][-1])
     color = theme.up if close >= opened else theme.down
+    named = [(f"y{number}", part) for number, part in enumerate(below, start=FIRST_PANE)]
+    axes = {
+        f"yaxis{name[1:]}": axis(theme, domain=list(domain), side="right", tickformat=".3~s", nticks=3)
+        for (name, _), domain in zip(named, panes, strict=True)
+    }
+    levels = [level(value, name, theme.muted, "dot") for name, part in named for value in part.levels]
     return layout(
         theme,
         margin={"l": 12, "r": 78, "t": 8, "b": 34},
         hoversubplots="axis",
-        uirevision=f"{symbol} {timeframe}",
-        xaxis=time_axis(theme, "y2"),
+        uirevision=f"{symbol} {timeframe} {len(below)}",
+        xaxis=time_axis(theme, named[-1][0] if named else "y2"),
         yaxis=axis(theme, domain=list(top), side="right", tickformat=f",.{decimals}f", nticks=8),
         yaxis2=axis(theme, domain=list(bottom), side="right", tickformat=".3~s", nticks=3, rangemode="tozero"),
+        **axes,
         bargap=0.25,
-        shapes=shading(incomplete, theme),
+        shapes=[*shading(incomplete, theme), *levels],
         annotations=[
-            pane_title(
-                f"{symbol}  {formats.timeframe(timeframe)}",
-                "y",
-                theme,
-            ),
+            pane_title(f"{symbol}  {formats.timeframe(timeframe)}", "y", theme),
             pane_title(f"volume  {formats.base(symbol)}", "y2", theme),
+            *(pane_title(part.title, name, theme) for name, part in named),
             last_value(close, formats.number(close, decimals), "y", theme, color),
         ],
     )

@@ -1,12 +1,12 @@
 """The figure of the Pair page: legs, spread, z-score, hedge ratio and correlation on one time axis."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
 
-import config
 from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
@@ -15,6 +15,7 @@ from dashboard.charts.base import (
     Spec,
     band,
     domains,
+    first_shown,
     last_value,
     level,
     line,
@@ -22,15 +23,12 @@ from dashboard.charts.base import (
     pane_title,
     shading,
     time_axis,
+    z_levels,
 )
 from dashboard.theme import Theme, axis, layout
-from utils.clock import US_PER_MS
 
 HEIGHTS = (0.22, 0.19, 0.25, 0.15, 0.13)  # legs, spread, z-score, hedge ratio, correlation
 BP = 10_000.0
-# The drawn part begins on a multiple of this many bars: were it to move with every bar, the base of the legs
-# would move too, and each refresh would have to send every point again.
-BLOCK_BARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,7 @@ class PairChart:
     timeframe: str
     incomplete: Sequence[tuple[int, int]] = field(default=())  # spans of bars that miss trades, microseconds
     marks: Sequence[Mark] = field(default=())
-
-
-def first_shown(ts_us: np.ndarray, width_us: int, bars: int = config.CHART_BARS) -> int:
-    """Index of the first bar drawn: at most `bars` of them, and steady for BLOCK_BARS bars."""
-    block_us = min(BLOCK_BARS, bars) * width_us
-    start_us = -(-(int(ts_us[-1]) - (bars - 1) * width_us) // block_us) * block_us
-    return int(np.searchsorted(ts_us, start_us)) if start_us <= int(ts_us[-1]) else max(0, ts_us.size - bars)
+    stop_z: float = math.inf
 
 
 def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
@@ -143,22 +135,14 @@ def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Them
         # Alert marks would push the edges out and in again. A range given here would undo the reader's zoom.
         xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
         **axes,
-        shapes=[*shading(_recent(chart.incomplete, int(x[0]) * US_PER_MS), theme), *_thresholds(analysis, theme)],
+        shapes=[*shading(chart.incomplete, theme, x[0]), *_thresholds(analysis, chart.stop_z, theme)],
         annotations=[*_titles(analysis, chart, theme), *_last_values(analysis, theme)],
     )
 
 
-def _recent(spans: Sequence[tuple[int, int]], start_us: int) -> list[tuple[int, int]]:
-    return [(max(first, start_us), last) for first, last in spans if last > start_us]
-
-
-def _thresholds(analysis: PairAnalysis, theme: Theme) -> list[Spec]:
+def _thresholds(analysis: PairAnalysis, stop_z: float, theme: Theme) -> list[Spec]:
     params = analysis.params
-    lines = ((params.entry_z, theme.attention, "dash"), (params.exit_z, theme.muted, "dot"))
-    return [
-        *(level(sign * value, "y3", color, dash) for value, color, dash in lines for sign in (1, -1)),
-        level(0, "y2", theme.muted, "dot"),
-    ]
+    return [*z_levels(params.entry_z, params.exit_z, stop_z, "y3", theme), level(0, "y2", theme.muted, "dot")]
 
 
 def _titles(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> list[Spec]:

@@ -8,15 +8,23 @@ import numpy as np
 import config
 from analytics.resampling import timeframe_us
 from dashboard import formats
-from dashboard.charts.base import Mark, Spec, spans_of
+from dashboard.charts.base import Mark, Spec, first_shown, spans_of
+from dashboard.charts.indicators import WARM_UP_BARS
 from dashboard.charts.overview import candles_spec
 from dashboard.charts.pair import PairChart, pair_spec
+from dashboard.charts.signals import signals_spec
+from dashboard.charts.tape import sizes_spec, tape_spec
 from dashboard.live.hub import Key, Payload
 from dashboard.theme import THEMES, Theme
 from dashboard.view import REFRESH_LIMITS_S, View
 from engine import Engine, current
 from utils.clock import US_PER_S
 from utils.errors import AnalysisError, InputError, NotFound, TooFewObservations
+
+DAY_BARS = 20_000  # what a VWAP since midnight is made of, where so many are held
+SIZES_OF = 5_000  # newest trades whose sizes are drawn
+LEGS = ("symbol_y", "symbol_x")
+PAIR = (*LEGS, "timeframe", "window", "method", "scale", "log_prices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,18 @@ def build(key: Key) -> Payload:
 def explain(exc: AnalysisError | InputError, timeframe: str) -> dict[str, str]:
     """What is shown in place of a figure that cannot be drawn yet, or at all."""
     if isinstance(exc, TooFewObservations):
-        seconds = (exc.need - exc.have) * timeframe_us(timeframe) / US_PER_S
-        text = f"Collecting {exc.what}: {exc.have} of {exc.need} (about {formats.duration(seconds)})"
-        return {"state": "collecting", "text": text}
+        return {
+            "state": "collecting",
+            "text": f"Collecting {exc.what}: {exc.have} of {exc.need}{_wait(exc, timeframe)}",
+        }
     return {"state": "undefined" if isinstance(exc, AnalysisError) else "error", "text": f"{exc}"}
+
+
+def _wait(exc: TooFewObservations, timeframe: str) -> str:
+    """How long it takes to collect what is missing, where that is known."""
+    units = {"bars": timeframe_us(timeframe) / US_PER_S, "seconds": 1.0}
+    unit = units.get(exc.what.split()[0])
+    return "" if unit is None else f" (about {formats.duration((exc.need - exc.have) * unit)})"
 
 
 def silent_legs(engine: Engine, symbols: list[str]) -> dict[str, str] | None:
@@ -94,10 +110,12 @@ def silent_legs(engine: Engine, symbols: list[str]) -> dict[str, str] | None:
 
 
 def _candles(engine: Engine, view: View, theme: Theme) -> Spec:
-    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS)
+    width_us, chosen = timeframe_us(view.timeframe), view.indicators
+    warm_up = DAY_BARS if "vwap" in chosen else WARM_UP_BARS if chosen else 0
+    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS + warm_up)
     if not len(frame):
         raise TooFewObservations(0, 1)
-    return candles_spec(frame, view.symbol, view.timeframe, timeframe_us(view.timeframe), theme)
+    return candles_spec(frame, view.symbol, view.timeframe, width_us, theme, chosen, config.CHART_BARS)
 
 
 def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
@@ -108,8 +126,30 @@ def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
         timeframe=view.timeframe,
         incomplete=incomplete_spans(engine, view),
         marks=alert_marks(engine, view),
+        stop_z=view.stop_z,
     )
     return pair_spec(analysis, chart, theme)
+
+
+def _tape(engine: Engine, view: View, theme: Theme) -> Spec:
+    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS)
+    if not len(frame):
+        raise TooFewObservations(0, 1)
+    width_us = timeframe_us(view.timeframe)
+    frame = frame.iloc[first_shown(frame.index.asi8, width_us) :]
+    normal = engine.tape(view.symbol).normal.trades_per_s
+    return tape_spec(frame, view.symbol, view.timeframe, normal, theme)
+
+
+def _sizes(engine: Engine, view: View, theme: Theme) -> Spec:
+    found, trades = engine.tape(view.symbol), engine.ticks(view.symbol, SIZES_OF)
+    return sizes_spec(trades.qty, found.sizes, found.signature, view.symbol, theme)
+
+
+def _signals(engine: Engine, view: View, theme: Theme) -> Spec:
+    analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
+    chart = PairChart(view.symbol_y, view.symbol_x, view.timeframe, incomplete=incomplete_spans(engine, view))
+    return signals_spec(analysis, view.rule, chart, theme)
 
 
 def incomplete_spans(engine: Engine, view: View) -> list[tuple[int, int]]:
@@ -137,10 +177,9 @@ def alert_marks(engine: Engine, view: View) -> list[Mark]:
 
 
 FIGURES: dict[str, LiveFigure] = {
-    "candles": LiveFigure(("symbol", "timeframe"), ("symbol",), _candles),
-    "pair": LiveFigure(
-        ("symbol_y", "symbol_x", "timeframe", "window", "method", "scale", "log_prices", "entry_z", "exit_z"),
-        ("symbol_y", "symbol_x"),
-        _pair,
-    ),
+    "candles": LiveFigure(("symbol", "timeframe", "indicators"), ("symbol",), _candles),
+    "pair": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z"), LEGS, _pair),
+    "tape": LiveFigure(("symbol", "timeframe"), ("symbol",), _tape),
+    "sizes": LiveFigure(("symbol",), ("symbol",), _sizes),
+    "signals": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "fast", "slow"), LEGS, _signals),
 }

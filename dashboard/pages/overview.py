@@ -10,17 +10,19 @@ import streamlit as st
 import config
 from analytics.resampling import timeframe_us
 from dashboard import formats
+from dashboard.charts.indicators import PANES
 from dashboard.charts.overview import sparkline, step_decimals
 from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import Row, empty, helped, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key
-from dashboard.view import View
+from dashboard.view import INDICATORS, View
 from engine import Engine, SymbolStatus
 from utils.clock import US_PER_S
 
 CHART_HEIGHT = 460  # pixels
+PANE_HEIGHT = 110  # of an indicator below
 YEAR_S = 365 * 86_400
 
 
@@ -41,8 +43,17 @@ def span_text(view: View) -> str:
 
 
 def _chart(engine: Engine, view: View) -> None:
-    st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
-    live_chart("candles", view, CHART_HEIGHT)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
+        chosen = st.pills(
+            "Indicators",
+            list(INDICATORS),
+            format_func=INDICATORS.__getitem__,
+            selection_mode="multi",
+            key=key("indicators"),
+            label_visibility="collapsed",
+        )
+    live_chart("candles", view, CHART_HEIGHT + PANE_HEIGHT * sum(name in PANES for name in chosen))
 
 
 def _downloads(engine: Engine, view: View) -> None:

@@ -9,7 +9,7 @@ from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from analytics.verdict import ALPHA
 from dashboard import formats, rules
-from dashboard.charts.pair import first_shown
+from dashboard.charts.base import first_shown
 from dashboard.evidence import (
     bars_time,
     hedge,

@@ -183,7 +183,7 @@ def test_the_tape_of_a_symbol(api, engine):
 
 def test_the_signal_of_a_pair_with_its_terms_and_reasons(api, engine):
     body = api.get("/v1/signals/BTCUSDT/ETHUSDT/1s?window=20&entry_z=1.5&stop_z=3").json()
-    rule = SignalParams(entry_z=1.5, stop_z=3.0)
+    rule = SignalParams.around(1.5, config.EXIT_Z, 3.0)
     params = PairParams(window=20, fee_bps=config.FEE_BPS, **config.ANALYSIS)
     found = engine.signal("ETHUSDT", "BTCUSDT", "1s", params, rule)
     assert [term["name"] for term in body["opportunity"]["terms"]] == ["zscore", "volatility", "momentum", "liquidity"]

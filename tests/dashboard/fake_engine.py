@@ -8,8 +8,11 @@ import pandas as pd
 
 import config
 from alerts.alert_engine import AlertEngine
+from analytics.microstructure import TapeReading, tape_reading
 from analytics.pair import PairAnalysis, PairParams, analyse_pair
 from analytics.resampling import timeframe_us
+from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
+from data.trades import Trades
 from engine import Status, SymbolStatus
 from utils.clock import US_PER_S
 from utils.errors import InputError
@@ -148,6 +151,29 @@ class FakeEngine:
             complete=y["complete"].to_numpy(bool),
             forming=forming,
         )
+
+    def ticks(self, symbol: str, limit: int = 1_000, since_us: int = 0) -> Trades:
+        """Five trades in each second held, around its close."""
+        close = closes(symbol, self.bars_held + 1).repeat(5) if self.bars_held else np.empty(0)
+        rng, n = np.random.default_rng(3), close.size
+        ts_us = START_US + np.arange(n) * US_PER_S // 5
+        qty = np.round(0.001 + rng.lognormal(-3, 1.2, n), 3)
+        return Trades.of(symbol, np.arange(1, n + 1), ts_us, close, qty, rng.integers(0, 2, n))[-limit:]
+
+    def tape(self, symbol: str) -> TapeReading:
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        return tape_reading(self.ticks(symbol, 1_000_000), self.now_us())
+
+    def tapes(self) -> dict[str, TapeReading]:
+        return {symbol: self.tape(symbol) for symbol in self.symbols} if self.bars_held else {}
+
+    def signal(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, rule: SignalParams) -> Signal:
+        analysis = self.analysis(symbol_y, symbol_x, timeframe, params)
+        liquidity = min(self.tape(symbol).liquidity for symbol in (symbol_y, symbol_x))
+        stale = tuple(symbol for symbol in (symbol_y, symbol_x) if self.rows[symbol].stale)
+        facts = facts_of(analysis, spread_volatility(analysis).ratio, liquidity, stale, params=rule)
+        return signal(analysis.path.zscore, facts, rule)
 
     def set_symbols(self, symbols: tuple[str, ...]) -> None:
         self.calls.append(("set_symbols", tuple(symbols)))

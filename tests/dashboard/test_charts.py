@@ -4,13 +4,19 @@ import json
 from itertools import pairwise
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 import config
+from analytics.indicators import ema, rsi
 from analytics.pair import PairParams
-from dashboard.charts.base import Mark, domains, drawn, spans_of
+from analytics.signals import SignalParams, mean_reversion_signal
+from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, spans_of
+from dashboard.charts.indicators import INDICATORS
 from dashboard.charts.overview import candles_figure, candles_spec, sparkline, step_decimals
-from dashboard.charts.pair import BLOCK_BARS, PairChart, first_shown, in_bp, pair_figure, pair_spec
+from dashboard.charts.pair import PairChart, in_bp, pair_figure, pair_spec
+from dashboard.charts.signals import signals_spec
+from dashboard.charts.tape import sizes_spec, tape_spec
 from dashboard.live.patch import diff, plain
 from dashboard.theme import DARK, LIGHT
 from tests.dashboard.fake_engine import START_US, FakeEngine
@@ -145,3 +151,47 @@ def test_drawn_values_keep_eight_digits_and_what_is_not_a_number():
 def test_a_sparkline_needs_two_prices():
     assert sparkline(np.array([1.0]), "X") == ""
     assert "mask-image" in sparkline(np.array([1.0, 1.0, 2.0]), "X")
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+def test_the_other_figures_pass_plotlys_own_check(theme):
+    engine = FakeEngine()
+    frame, tape = engine.bars("BTCUSDT", "1s", 600), engine.tape("BTCUSDT")
+    qty = engine.ticks("BTCUSDT", 5_000).qty
+    go.Figure(tape_spec(frame, "BTCUSDT", "1s", 3.0, theme))
+    go.Figure(sizes_spec(qty, tape.sizes, tape.signature, "BTCUSDT", theme))
+    go.Figure(signals_spec(analysis_of(engine), SignalParams(), CHART, theme))
+    go.Figure(candles_spec(frame, "BTCUSDT", "1s", US_PER_S, theme, tuple(INDICATORS), 300))
+
+
+def test_the_tape_figure_draws_the_flow_of_the_bars():
+    frame = FakeEngine().bars("BTCUSDT", "1s", 200)
+    spec = tape_spec(frame, "BTCUSDT", "1s", float("nan"), DARK)
+    buys, volume = frame["taker_buy_volume"].to_numpy(), frame["volume"].to_numpy()
+    np.testing.assert_array_equal(trace(spec, "taker buys")["y"], buys)
+    np.testing.assert_array_equal(trace(spec, "taker sells")["y"], buys - volume)
+    np.testing.assert_allclose(trace(spec, "cumulative delta")["y"], np.cumsum(2 * buys - volume), rtol=1e-7)
+    imbalance = trace(spec, "imbalance, 20 bars")["y"]
+    assert np.isnan(imbalance[:19]).all()
+    assert imbalance[-1] == pytest.approx((2 * buys - volume)[-20:].sum() / volume[-20:].sum())
+    assert np.isnan(trace(spec, "trades/s")["y"][-1])  # of the forming bar
+
+
+def test_indicators_of_the_bars_drawn_do_not_hang_on_where_the_drawing_begins():
+    frame = FakeEngine().bars("BTCUSDT", "1s", 1_000)
+    spec = candles_spec(frame, "BTCUSDT", "1s", US_PER_S, DARK, ("ema", "rsi", "bollinger"), 300)
+    closes = frame["close"].to_numpy()
+    np.testing.assert_allclose(trace(spec, "EMA 20")["y"], ema(closes, 20)[-300:], rtol=1e-7)
+    np.testing.assert_allclose(trace(spec, "RSI 14")["y"], rsi(closes)[-300:], rtol=1e-7)
+    assert trace(spec, "RSI 14")["yaxis"] == "y3" and trace(spec, "EMA 20")["yaxis"] == "y"
+    assert len(spec["data"][0]["x"]) == 300
+
+
+def test_what_the_rule_did_is_marked_where_it_did_it():
+    analysis = analysis_of(FakeEngine())
+    spec = signals_spec(analysis, SignalParams(entry_z=1.5), CHART, DARK)
+    events = mean_reversion_signal(analysis.path.zscore, SignalParams(entry_z=1.5)).events
+    shown = [event for event in events if analysis.ts_us[event.bar] / 1_000 >= trace(spec, "z-score")["x"][0]]
+    assert trace(spec, "rule")["y"] == [event.zscore for event in shown] and shown
+    position = mean_reversion_signal(analysis.path.zscore, SignalParams(entry_z=1.5)).position
+    np.testing.assert_array_equal(trace(spec, "position")["y"], position[-len(trace(spec, "position")["y"]) :])

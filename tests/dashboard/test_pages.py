@@ -1,6 +1,7 @@
 """Every page in every state, run as Streamlit runs it; and what users do in the sidebar."""
 
 import csv
+import html
 import io
 import time
 from types import SimpleNamespace
@@ -10,13 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 import config
 import engine as engines
-from dashboard import rules
-from dashboard.pages import overview, pair
+from dashboard import formats, rules
+from dashboard.pages import microstructure, overview, pair, signals
 from dashboard.view import View
 from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
 
 MAIN = config.ROOT / "dashboard" / "main.py"
-PAGES = ("", "pair")
+PAGES = ("", "pair", "microstructure", "signals")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_live_market_shows_its_page_with_a_chart(engine, page):
     app = open_page(page)
     assert ">LIVE<" in words(app)
     assert "ps-is-" not in words(app)  # no panel has anything to excuse
-    assert len(app.get("bidi_component")) == 1
+    assert len(app.get("bidi_component")) == (2 if page == "microstructure" else 1)
 
 
 def test_the_overview_has_a_tile_and_a_row_for_each_symbol(engine):
@@ -75,7 +76,8 @@ def test_the_pair_page_has_six_readings_a_verdict_and_the_tests(engine):
 def test_a_market_that_just_began_says_what_it_waits_for(engine, page):
     engine.bars_held = 0
     app = open_page(page)
-    assert "Waiting for the first trade" in words(app) or "Collecting bars: 0 of" in words(app)
+    waits = ("Waiting for the first trade", "Collecting bars: 0 of", "Collecting trades: 0 of 1")
+    assert any(text in words(app) for text in waits)
 
 
 def test_too_few_bars_say_how_many_and_how_long(engine):
@@ -332,3 +334,75 @@ def test_names_from_outside_cannot_write_markup(engine):
     engine.detail = "<img src=x onerror=alert(1)>"
     engine.mode = "RECONNECTING"
     assert "<img" not in words(open_page())
+
+
+def test_the_microstructure_page_reads_the_tape(engine):
+    text = words(open_page("microstructure"))
+    found = engine.tape("BTCUSDT")
+    for label in ("trades/s", "order flow imbalance", "liquidity", "VPIN", "Amihud", "tick rule right"):
+        assert f'<div class="ps-label">{label}</div>' in text
+    assert formats.number(found.flow.imbalance, 2, sign=True) in text
+    assert formats.percent(found.tick_rule.by_count, 1) in text
+    newest = engine.ticks("BTCUSDT", 1)
+    sign = formats.MINUS if newest.buyer_is_maker[0] else "+"
+    assert f"<td>{sign}{formats.significant(float(newest.qty[0]), 3)}</td>" in text
+
+
+def test_the_tape_of_another_symbol_is_chosen_on_its_page(engine):
+    app = open_page("microstructure")
+    app.button_group(key="view-symbol").set_value("ETHUSDT").run()
+    assert formats.number(engine.tape("ETHUSDT").velocity.trades_per_s, 1) in words(app)
+    assert app.query_params["symbol"] == "ETHUSDT"
+
+
+def test_a_young_tape_says_what_it_waits_for_and_never_zero(engine):
+    engine.bars_held = 30
+    text = words(open_page("microstructure"))
+    assert "needs 180 seconds before the window" in text
+    assert '<span class="ps-value ps-plain">–</span>' in text
+
+
+def test_the_signals_page_takes_the_score_apart(engine):
+    text = words(open_page("signals"))
+    view = View.default(engine.symbols)
+    found = engine.signal(view.symbol_y, view.symbol_x, view.timeframe, view.params, view.rule)
+    for term in found.opportunity.terms:
+        assert f"<td>{formats.number(term.part, 1)}</td>" in text
+    for reason in found.reasons:
+        assert html.escape(reason.text) in text
+    assert "What the rule says" in text and "What the rule did" in text
+
+
+def test_weights_are_changed_on_the_signals_page_and_stay_in_the_address(engine):
+    app = open_page("signals")
+    for name, value in (("z-score", 40), ("volatility", 20), ("momentum", 20), ("liquidity", 20)):
+        app.number_input(key=f"weight-{name}").set_value(value)
+    submit(app, "Apply")
+    assert app.query_params["weights"] == "40-20-20-20"
+    app.number_input(key="weight-z-score").set_value(90)
+    submit(app, "Apply")
+    assert app.query_params["weights"] == "40-20-20-20"
+    assert "weights must sum to 100, summed to 150" in app.warning[0].value
+
+
+def submit(app, label):
+    next(button for button in app.button if button.label == label).click().run()
+
+
+def test_indicators_are_chosen_over_the_candles_and_stay_in_the_address(engine):
+    app = open_page()
+    app.button_group(key="view-indicators").set_value(["sma", "rsi"]).run()
+    assert app.query_params["show"] == "sma-rsi"
+    assert '"height":570' in charts(app)[0].replace(" ", "")
+
+
+def test_downloads_of_tape_and_signal_hold_the_numbers_shown(engine):
+    rows = list(csv.DictReader(io.StringIO(microstructure.readings_csv(engine))))
+    assert [row["symbol"] for row in rows] == ["BTCUSDT", "ETHUSDT"]
+    assert float(rows[0]["ofi"]) == engine.tape("BTCUSDT").flow.imbalance
+    assert rows[0]["velocity_ratio"] == ""
+    view = View.default(engine.symbols)
+    rows = list(csv.DictReader(io.StringIO(signals.signal_csv(engine, view))))
+    z = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params).path.zscore
+    assert float(rows[-1]["zscore"]) == z[-1]
+    assert {"position", "in_force", "momentum"} <= set(rows[0])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from dashboard.view import MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
+from dashboard.view import INDICATORS, MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -19,6 +19,11 @@ views = st.builds(
     method=st.just("ols"),
     entry_z=st.floats(1.0, 20.0),
     exit_z=st.floats(0.0, 0.99),
+    stop_z=st.floats(20.1, 100.0),
+    fast=st.integers(1, 20),
+    slow=st.integers(21, 1_000),
+    weights=st.permutations((10, 20, 30, 40)).map(tuple),
+    indicators=st.lists(st.sampled_from(sorted(INDICATORS)), unique=True).map(tuple),
     refresh_s=st.floats(*REFRESH_LIMITS_S),
     paused=st.booleans(),
 )
@@ -31,14 +36,32 @@ def test_the_address_holds_the_whole_view(view):
 
 @given(
     st.dictionaries(
-        st.sampled_from(("y", "x", "symbol", "tf", "window", "entry", "exit", "refresh", "paused", "method")),
+        st.sampled_from(
+            (
+                "y",
+                "x",
+                "symbol",
+                "tf",
+                "window",
+                "entry",
+                "exit",
+                "refresh",
+                "paused",
+                "method",
+                "stop",
+                "fast",
+                "weights",
+                "show",
+            )
+        ),
         st.text(max_size=12),
     )
 )
 def test_any_address_gives_a_view_that_can_be_shown(query):
     view, _ = View.from_query(query, SYMBOLS)
     assert View.from_query(view.to_query(), SYMBOLS) == (view, [])
-    assert view.exit_z < view.entry_z
+    assert view.exit_z < view.entry_z < view.stop_z
+    assert view.rule.weights.zscore == view.weights[0] / 100
 
 
 BAD = [
@@ -52,6 +75,11 @@ BAD = [
     ("entry", "nan", "entry |z| must be 0.1 to 20, was nan"),
     ("refresh", "0.1", "refresh must be 0.5 to 60"),
     ("paused", "yes", "must be 0 or 1"),
+    ("weights", "50-50-50-50", "shares of 0 to 100 that sum to 100"),
+    ("weights", "100", "weights must be 4 shares"),
+    ("fast", "30", "needs fewer bars than the slow one"),
+    ("stop", "1.5", "stop |z| must be above entry |z| 2, was 1.5"),
+    ("show", "sma-magic", "an indicator must be one of sma"),
 ]
 
 

@@ -1,0 +1,75 @@
+"""Microstructure: who is hitting whom, how fast, and how thin the market is, from the tape of one symbol."""
+
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import formats, tape
+from dashboard.live.component import live_chart
+from dashboard.main import run
+from dashboard.markup import cards
+from dashboard.panels import panel, refreshed
+from dashboard.sidebar import key
+from dashboard.view import View
+from engine import Engine
+
+CHART_HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
+TAPE_ROWS = 28
+
+
+def page(engine: Engine, view: View) -> None:
+    """The tape of the chosen symbol, live."""
+    about = f"the last minute against the hour before · charts of {formats.timeframe(view.timeframe)} bars"
+    st.html(f'<div class="ps-head"><h2>Microstructure</h2><span>{escape(about)}</span></div>')
+    st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
+    refreshed("tape readings", readings, view, engine, view, min_height=140)
+    chart, side = st.columns([2.5, 1], gap="small")
+    with chart:
+        with panel("tape chart", view), st.container(border=True):
+            live_chart("tape", view, CHART_HEIGHT)
+        with panel("sizes chart", view), st.container(border=True):
+            live_chart("sizes", view, SIZES_HEIGHT)
+    with side:
+        refreshed("tape", newest, view, engine, view)
+        refreshed("flow", flow, view, engine, view)
+        _downloads(engine, view)
+
+
+def readings(engine: Engine, view: View) -> None:
+    """The twelve cards."""
+    st.html(cards(tape.reading_cards(engine.tape(view.symbol), view.symbol)))
+
+
+def flow(engine: Engine, view: View) -> None:
+    """The same minute in numbers."""
+    st.html(tape.flow_table(engine.tape(view.symbol), view.symbol))
+
+
+def newest(engine: Engine, view: View) -> None:
+    """The newest trades."""
+    large_from = engine.tape(view.symbol).sizes.large_from
+    st.html(tape.ribbon(engine.ticks(view.symbol, TAPE_ROWS), large_from, view.symbol))
+
+
+def _downloads(engine: Engine, view: View) -> None:
+    st.download_button(
+        "Readings, CSV",
+        data=lambda: readings_csv(engine),
+        file_name="microstructure.csv",
+        mime="text/csv",
+        on_click="ignore",
+        key="tape-csv",
+        width="stretch",
+    )
+
+
+def readings_csv(engine: Engine) -> str:
+    """The newest reading of every symbol that has traded, one row each, as CSV."""
+    rows = engine.tapes()
+    frame = pd.DataFrame([{"symbol": symbol, "now_us": row.now_us, **row.reading()} for symbol, row in rows.items()])
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    run(page)
