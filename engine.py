@@ -132,6 +132,7 @@ class Engine:
         self._analyses: OrderedDict[tuple[Any, ...], tuple[Any, PairAnalysis]] = OrderedDict()
         self._analyses_lock = threading.Lock()
         self._tapes: dict[str, LiveTape] = {}
+        self._notes: dict[str, str] = {}
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -146,6 +147,7 @@ class Engine:
         """
         self._open("binance-um" if self._source == "auto" else self._source)
         self.alerts.load()
+        self._notes = sqlite.read_notes(self.settings.database)
         self._evaluator.start()
 
     def stop(self) -> None:
@@ -436,6 +438,20 @@ class Engine:
     def dismiss_storage_note(self) -> None:
         """What happened to the database file has been read."""
         self.session.mirror.dismiss_note()
+
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        """What is kept with the database under names that begin so: saved views, what was dismissed."""
+        return {key: value for key, value in self._notes.items() if key.startswith(prefix)}
+
+    def put_note(self, key: str, value: str) -> None:
+        """Keep a value with the database, under a name."""
+        self._notes = self._notes | {key: value}
+        self.session.mirror.put_note(key, value)
+
+    def drop_note(self, key: str) -> None:
+        """Forget a value."""
+        self._notes = {name: value for name, value in self._notes.items() if name != key}
+        self.session.mirror.drop_note(key)
 
     def retry_live(self) -> None:
         """Ask the exchange again now, not at the time that was planned."""

@@ -39,13 +39,13 @@ def verdict(analysis: PairAnalysis) -> str:
     return section("What this says", f"<p>{escape(analysis.verdict)}</p>{caveats}")
 
 
-def watching(analysis: PairAnalysis) -> str:
+def watching(analysis: PairAnalysis, view: View) -> str:
     """The session so far: what a reader who looks after every bar may conclude."""
     watch = analysis.watch
     if watch.monitor is None and watch.session is None:
         reason = next(iter(watch.missing.values()), "not yet")
         return section("This session", muted(reason))
-    rows = [Row(("calibrated before", _at(analysis, watch.began), f"{watch.began - watch.start} bars"))]
+    rows = [Row(("calibrated before", _at(analysis, watch.began, view.zone), f"{watch.began - watch.start} bars"))]
     if watch.session is not None:
         p = analysis.session_pvalue
         crossed = "shown" if p < ALPHA else "not shown"
@@ -55,9 +55,9 @@ def watching(analysis: PairAnalysis) -> str:
         share = "" if math.isnan(analysis.monitor) else formats.percent(analysis.monitor, 0)
         rows.append(Row(("break monitor", watch.monitor.status, share), tone, "monitor"))
         if watch.alarm_at is not None:
-            rows.append(Row(("alarm", _at(analysis, watch.alarm_at), ""), tone, "monitor"))
+            rows.append(Row(("alarm", _at(analysis, watch.alarm_at, view.zone), ""), tone, "monitor"))
         if watch.break_at is not None:
-            rows.append(Row(("break, about", _at(analysis, watch.break_at), ""), tone, "monitor"))
+            rows.append(Row(("break, about", _at(analysis, watch.break_at, view.zone), ""), tone, "monitor"))
     looks = analysis.n_obs - watch.began
     note = ""
     if watch.monitor is not None and watch.monitor.status != "steady":
@@ -65,8 +65,8 @@ def watching(analysis: PairAnalysis) -> str:
     return section("This session", table((f"look {looks} of {analysis.params.session_bars}", "", ""), rows) + note)
 
 
-def _at(analysis: PairAnalysis, index: int) -> str:
-    return f"bar {index}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[index]))
+def _at(analysis: PairAnalysis, index: int, zone: str) -> str:
+    return f"bar {index}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[index]), zone)
 
 
 def tests(analysis: PairAnalysis, view: View) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from utils.clock import hhmmss, iso_from_us
+from utils.clock import date_hhmmss, hhmmss, zone_name
 
 NONE = "–"
 MINUS = "−"
@@ -94,11 +94,11 @@ def quote(symbol: str) -> str:
     return symbol.removeprefix(base(symbol))
 
 
-def utc(ts_us: int) -> str:
-    """Time of day, UTC."""
-    return f"{hhmmss(ts_us)} UTC"
+def clock(ts_us: int, zone: str) -> str:
+    """Time of day with its zone: `23:54:16 UTC`."""
+    return f"{hhmmss(ts_us, zone)} {zone_name(ts_us, zone)}"
 
 
-def date_utc(ts_us: int) -> str:
-    """Date and time of day, UTC: `2024-08-08 23:54:16 UTC`."""
-    return f"{iso_from_us(ts_us)[:19].replace('T', ' ')} UTC"
+def date(ts_us: int, zone: str) -> str:
+    """Date and time of day with its zone: `2024-08-08 23:54:16 UTC`."""
+    return f"{date_hhmmss(ts_us, zone)} {zone_name(ts_us, zone)}"

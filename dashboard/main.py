@@ -5,10 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.live.component import frame
 from dashboard.markup import empty, style
 from dashboard.sidebar import sidebar
 from dashboard.strip import status_strip
 from dashboard.view import View
+from dashboard.views import guide
 from engine import Engine, current
 from utils.errors import PairscopeError
 
@@ -31,10 +33,13 @@ def main() -> None:
     except PairscopeError as exc:
         st.html(empty("error", f"The engine is not running: {exc}", 240))
         return
-    st.sidebar.html('<div class="ps-name">Pairscope</div>')
+    with st.sidebar:
+        frame()
     sidebar(engine)
     page = navigation()
+    st.session_state["page"] = page.url_path
     status_strip()
+    guide(engine)
     for text in st.session_state.pop("notices", []):
         st.warning(text)
     st.session_state[FRAMED] = True
@@ -49,7 +54,11 @@ def navigation() -> st.Page:
     # The default page answers at / only; people try its name as well.
     named = st.Page(lambda: st.switch_page(home), title=first[0], url_path="overview", visibility="hidden")
     pages = [st.Page(folder / file, title=title) for title, file in others]
-    return st.navigation([home, *pages, named], position="top")
+    chosen = st.navigation([home, *pages, named], position="top")
+    go = st.session_state.pop("go", None)  # a saved view was asked for
+    if go is not None:
+        st.switch_page(next((page for page in (home, *pages) if page.url_path == go), home))
+    return chosen
 
 
 def run(page: Callable[[Engine, View], None]) -> None:

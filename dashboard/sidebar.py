@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
 import config
 from analytics.resampling import timeframe_us
-from dashboard import rules
+from dashboard import formats, rules, views
 from dashboard.strip import SOURCES
-from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, STOP_LIMITS, Z_LIMITS, View
+from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, SPANS, STOP_LIMITS, Z_LIMITS, View
 from engine import Engine, current
+from utils.clock import US_PER_S, UTC_ZONE, is_zone
 from utils.errors import InputError, PairscopeError
 
 PAUSE = "pause"
-REFRESH_S = (1.0, 5.0, 15.0)
+REFRESH_S = (0.5, 1.0, 5.0, 15.0, 60.0)
 RULES_EVERY_S = 2.0
 
 
@@ -74,7 +76,10 @@ def sidebar(engine: Engine) -> View:
         _bars()
         _thresholds()
         _refresh()
+        _clock()
     view = _view(engine)
+    with st.sidebar:
+        _saved_views(engine)
     with st.sidebar, st.container(gap="xsmall"):
         _group("Alert rules")
         alert_rules(view)
@@ -193,6 +198,19 @@ def _other_timeframe() -> None:
     st.session_state[key("timeframe")] = text
 
 
+def span_control(view: View) -> None:
+    """How much of the newest time the charts show; it goes on with the market."""
+    width_s = timeframe_us(view.timeframe) / US_PER_S
+    st.segmented_control(
+        "Time shown",
+        _with(SPANS, view.span),
+        format_func=lambda bars: formats.duration(bars * width_s).replace(".0 ", " "),
+        key=key("span"),
+        required=True,
+        label_visibility="collapsed",
+    )
+
+
 def _thresholds() -> None:
     _group("Thresholds")
     low, high = Z_LIMITS
@@ -223,6 +241,52 @@ def _refresh() -> None:
         label_visibility="collapsed",
         width="stretch",
     )
+
+
+def _clock() -> None:
+    """Times in UTC or as the reader's clock shows them."""
+    here = st.context.timezone or UTC_ZONE
+    st.session_state["local-time"] = st.session_state[key("zone")] != UTC_ZONE
+    st.toggle("local time", key="local-time", on_change=_switch_clock, args=(here,), help=f"UTC or {here}")
+
+
+def _switch_clock(here: str) -> None:
+    st.session_state[key("zone")] = here if st.session_state["local-time"] and is_zone(here) else UTC_ZONE
+
+
+def _saved_views(engine: Engine) -> None:
+    """Views by name: press one to see it, save this one, delete one."""
+    with st.container(key="views"), st.popover("Saved views", width="stretch"):
+        names = views.saved(engine)
+        for name, address in names.items():
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.button(name, key=f"see-{name}", on_click=_see, args=(address,), width="stretch")
+                note = views.VIEW + name
+                st.button("Delete", key=f"drop-{name}", type="tertiary", on_click=engine.drop_note, args=(note,))
+        if not names:
+            st.caption("A saved view is a page with all its choices, under a name.")
+        st.text_input("Name", key="view-name", placeholder="name of this view", label_visibility="collapsed")
+        st.button("Save this view", key="save-view", on_click=_save, args=(engine,), width="stretch")
+
+
+def _save(engine: Engine) -> None:
+    name = st.session_state["view-name"].strip()
+    reason = views.refusal(engine, name)
+    if reason:
+        notice(reason)
+        return
+    page = st.session_state.get("page", "")
+    engine.put_note(views.VIEW + name, f"{page}?{urlencode(st.session_state['view'])}")
+    st.session_state["view-name"] = ""
+
+
+def _see(address: str) -> None:
+    page, _, query = address.partition("?")
+    view, notices = View.from_query(dict(parse_qsl(query, keep_blank_values=True)), current().symbols)
+    for text in notices:
+        notice(text)
+    _put(view)
+    st.session_state["go"] = page
 
 
 def _view(engine: Engine) -> View:

@@ -111,7 +111,7 @@ def reasons(found: Signal) -> str:
     return section("Reasons not to trade", table(("", "score"), rows))
 
 
-def history(rows: list[tuple[str, str, str]]) -> str:
+def history(rows: list[tuple[str, str, str]], zone: str) -> str:
     """What the rule did lately."""
-    body = table(("UTC", "", "z"), [Row(cells) for cells in rows]) if rows else muted("No entry in the bars shown.")
+    body = table((zone, "", "z"), [Row(cells) for cells in rows]) if rows else muted("No entry in the bars shown.")
     return section("What the rule did", body + muted("Of the rule on z alone: reasons against are those of now."))

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import formats, rules
 from dashboard.markup import helped
 from engine import Engine, Status, SymbolStatus, current
+from utils.clock import UTC_ZONE
 
 TONES = {
     "LIVE": "up",
@@ -35,19 +36,20 @@ def status_strip() -> None:
     """Mode, age of the last trade of each symbol, rate, coverage and time; new alerts as toasts."""
     engine = current()
     status = engine.status()
-    st.html(f'<div class="ps-strip">{"".join(_parts(engine, status))}</div>')
-    banner(engine, status)
+    zone = st.session_state.get("view", {}).get("zone", UTC_ZONE)
+    st.html(f'<div class="ps-strip">{"".join(_parts(engine, status, zone))}</div>')
+    banner(engine, status, zone)
     toasts(engine)
 
 
-def _parts(engine: Engine, status: Status) -> list[str]:
+def _parts(engine: Engine, status: Status, zone: str) -> list[str]:
     rate = sum(row.trades_per_s for row in status.symbols.values())
     parts = [
         f'<span class="ps-badge ps-{TONES.get(status.mode, "attention")}">{escape(status.mode)}</span>',
         *_ages(status.symbols),
         f"<span{helped('trades_per_s')}><b>{formats.number(rate, 0 if rate >= 10 else 1)}</b> trades/s</span>",
         _coverage(engine, status),
-        f"<span>{formats.utc(engine.now_us())}</span>",
+        f"<span>{formats.clock(engine.now_us(), zone)}</span>",
     ]
     if status.mode in ("LIVE", "STALE", "RECONNECTING") and status.detail:  # the other modes have a banner
         parts.append(f'<span class="ps-attention">{escape(status.detail)}{_next_try(status)}</span>')
@@ -112,12 +114,12 @@ def _next_try(status: Status) -> str:
     return "" if status.retry_in_s is None else f" · next try in {status.retry_in_s:.0f} s"
 
 
-def banner(engine: Engine, status: Status) -> None:
+def banner(engine: Engine, status: Status, zone: str) -> None:
     """What has to be said while the trades on the screen are not the live market; it cannot be dismissed."""
     if status.mode == "DEMO":
         _demo_banner(engine, status)
     elif status.mode == "REPLAY":
-        st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(replay_text(engine, status))}</div>')
+        st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(replay_text(engine, status, zone))}</div>')
     elif status.mode == "BLOCKED":
         _live_banner(engine, "BLOCKED", f"{status.detail}{_next_try(status)}")
     if status.storage_note:
@@ -150,10 +152,10 @@ def _acted_banner(key: str, word: str, text: str, label: str, act: Callable[[], 
         st.button(label, key=f"act-{key}", on_click=act, width="content")
 
 
-def replay_text(engine: Engine, status: Status) -> str:
+def replay_text(engine: Engine, status: Status, zone: str) -> str:
     """Where a replay stands: time, share of the files, speed."""
     place = status.replay or {}
-    parts = [formats.date_utc(engine.now_us())]
+    parts = [formats.date(engine.now_us(), zone)]
     speed = place.get("speed")
     if speed is not None:
         parts.append("as fast as possible" if speed == 0 else f"{speed:g} times as fast as recorded")

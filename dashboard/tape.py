@@ -6,11 +6,11 @@ import numpy as np
 
 from analytics.microstructure import TapeReading, large_prints
 from analytics.normal import Z_95
+from analytics.resampling import Tape
 from dashboard import formats
 from dashboard.charts.overview import step_decimals
 from dashboard.markup import Card, Row, muted, section, table
-from data.trades import Trades
-from utils.clock import US_PER_S, hhmmss
+from utils.clock import US_PER_S, hhmmss, zone_name
 
 MILLION = 1e6
 REGIMES = {"low": "calm", "normal": "as usual", "high": "lively", "unknown": ""}
@@ -139,18 +139,19 @@ def _large(found: TapeReading, base: str) -> str:
     return f"above {formats.significant(found.sizes.large_from, 3)} {base}"
 
 
-def ribbon(trades: Trades, large_from: float, symbol: str) -> str:
+def ribbon(trades: Tape, large_from: float, symbol: str, zone: str) -> str:
     """The newest trades, newest first: time, price, quantity with the taker's sign; large prints marked."""
-    if not len(trades):
+    if not trades.trade_id.size:
         return section("Tape", muted("No trade yet."))
     decimals = step_decimals(trades.price)
-    flags = large_prints(trades.qty, large_from)
+    large = large_prints(trades.qty, large_from)
+    columns = (trades.ts_us, trades.price, trades.qty, trades.buyer_is_maker, large)
     rows = []
-    for trade, large in zip(reversed(list(trades)), reversed(flags.tolist()), strict=True):
-        sign, tone = (formats.MINUS, "down") if trade.buyer_is_maker else ("+", "up")
-        size = f"{sign}{formats.significant(trade.qty, 3)}"
-        time = f"{hhmmss(trade.ts_us)}.{trade.ts_us % US_PER_S // 1_000:03d}"
-        rows.append(Row((time, formats.number(trade.price, decimals), size, "large" if large else ""), tone))
-    head = ("UTC", formats.quote(symbol), formats.base(symbol), "")
+    for ts_us, price, qty, sold, is_large in zip(*(column[::-1].tolist() for column in columns), strict=True):
+        sign, tone = (formats.MINUS, "down") if sold else ("+", "up")
+        time = f"{hhmmss(ts_us, zone)}.{ts_us % US_PER_S // 1_000:03d}"
+        size = f"{sign}{formats.significant(qty, 3)}"
+        rows.append(Row((time, formats.number(price, decimals), size, "large" if is_large else ""), tone))
+    head = (zone_name(int(trades.ts_us[-1]), zone), formats.quote(symbol), formats.base(symbol), "")
     note = muted("+ the taker bought, − the taker sold, as the exchange says.")
     return section("Tape", f'<div class="ps-tape">{table(head, rows)}</div>{note}')

@@ -9,6 +9,7 @@ import config
 from analytics.pair import PairParams
 from analytics.resampling import timeframe_us
 from analytics.signals import SignalParams, Weights
+from utils.clock import UTC_ZONE, is_zone
 from utils.errors import InputError
 
 METHODS = {  # hedge methods offered, with their screen text
@@ -29,6 +30,8 @@ INDICATORS = {  # offered with the candles, with their screen text
     "macd": "MACD 12, 26, 9",
     "atr": "ATR 14",
 }
+LEGS = {"bp": "linear", "log": "logarithmic"}  # scales of the legs
+SPANS = (60, 120, 300, config.CHART_BARS)  # bars, offered
 SIGNAL = SignalParams()
 WEIGHTS = tuple(round(100 * weight) for weight in astuple(SIGNAL.weights))
 AVERAGES = (1, 1_000)  # bars, limits of fast and slow
@@ -58,6 +61,9 @@ class View:
     slow: int = SIGNAL.slow
     weights: tuple[int, ...] = WEIGHTS  # of the terms of the opportunity score, percent
     indicators: tuple[str, ...] = ()  # drawn with the candles
+    span: int = config.CHART_BARS  # newest bars drawn
+    legs: str = "bp"  # how the legs are drawn
+    zone: str = UTC_ZONE  # of the times shown
     refresh_s: float = config.REFRESH_S
     paused: bool = False
 
@@ -206,6 +212,12 @@ def _number(name: str, limits: tuple[float, float]) -> Callable[[str], float]:
     return read
 
 
+def _zone(text: str) -> str:
+    if not is_zone(text):
+        raise InputError("must be a time zone such as UTC or Europe/Vienna")
+    return text
+
+
 def _flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise InputError("must be 0 or 1")
@@ -229,6 +241,9 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "slow": ("slow", _bars("the slow average", AVERAGES)),
     "weights": ("weights", _weights),
     "show": ("indicators", _indicators),
+    "span": ("span", _bars("span", (SPANS[0], config.CHART_BARS))),
+    "legs": ("legs", _one_of("legs", LEGS)),
+    "zone": ("zone", _zone),
     "refresh": ("refresh_s", _number("refresh", REFRESH_LIMITS_S)),
     "paused": ("paused", _flag),
 }

@@ -680,6 +680,17 @@ def read_alert_history(path: Path, limit: int) -> list[dict[str, Any]]:
     return [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in rows]
 
 
+def read_notes(path: Path) -> dict[str, str]:
+    """All values stored by `put_note`.
+
+    Raises
+    ------
+    StorageError
+    """
+    with reading(path) as connection:
+        return dict(connection.execute("select key, value from note"))
+
+
 def read_note(path: Path, key: str) -> str | None:
     """A value stored by `put_note`, if any.
 

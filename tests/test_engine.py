@@ -335,3 +335,17 @@ def test_a_signal_rests_on_the_analysis_the_tapes_and_the_capture(scripted):
     assert found == signal(analysis.path.zscore, facts, rule)
     terms = {term.name: term.value for term in found.opportunity.terms}
     assert terms["liquidity"] == liquidity and terms["zscore"] == abs(analysis.path.zscore[-1])
+
+
+def test_notes_outlive_the_process(tmp_path):
+    engine = ScriptedEngine(settings(tmp_path))
+    engine.start()
+    engine.put_note("view mine", "pair?tf=5s")
+    engine.put_note("view other", "?")
+    engine.drop_note("view other")
+    assert engine.notes("view ") == {"view mine": "pair?tf=5s"}
+    engine.stop()
+    again = ScriptedEngine(settings(tmp_path))
+    again.start()
+    assert again.notes("view ") == {"view mine": "pair?tf=5s"}
+    again.stop()

@@ -6,7 +6,9 @@ prints milliseconds (futures) or microseconds (spot archives, on request); panda
 
 import time
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+UTC_ZONE = "UTC"
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
 
@@ -60,6 +62,35 @@ def iso_from_us(us: int) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def hhmmss(us: int) -> str:
-    """Time of day in UTC, `23:54:16`: for labels."""
-    return datetime.fromtimestamp(us // US_PER_S, UTC).strftime("%H:%M:%S")
+def hhmmss(us: int, zone: str = UTC_ZONE) -> str:
+    """Time of day in a zone, `23:54:16`: for labels."""
+    return _moment(us, zone).strftime("%H:%M:%S")
+
+
+def date_hhmmss(us: int, zone: str = UTC_ZONE) -> str:
+    """Date and time of day in a zone, `2024-08-08 23:54:16`: for labels."""
+    return _moment(us, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def zone_name(us: int, zone: str = UTC_ZONE) -> str:
+    """What a zone is called at that time: `UTC`, `CEST`, `+03`."""
+    return _moment(us, zone).strftime("%Z")
+
+
+def zone_offset_us(us: int, zone: str) -> int:
+    """Microseconds by which the clocks of a zone are ahead of UTC at that time."""
+    offset = _moment(us, zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds()) * US_PER_S
+
+
+def is_zone(name: str) -> bool:
+    """Whether this machine knows a time zone of that name."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _moment(us: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(us // US_PER_S, UTC if zone == UTC_ZONE else ZoneInfo(zone))

@@ -12,7 +12,7 @@ import numpy as np
 
 import config
 from dashboard.theme import Theme
-from utils.clock import US_PER_MS
+from utils.clock import US_PER_MS, UTC_ZONE, zone_name, zone_offset_us
 
 Spec = dict[str, Any]
 
@@ -167,6 +167,42 @@ def shading(spans: Iterable[tuple[int, int]], theme: Theme, start_ms: float = 0.
         for first, last in spans
         if last / US_PER_MS > start_ms
     ]
+
+
+def in_zone(spec: Spec, zone: str) -> Spec:
+    """The figure with its times moved to a zone: Plotly draws every time as if it were UTC."""
+    dates = [name for name, axis in spec["layout"].items() if name.startswith("xaxis") and axis.get("type") == "date"]
+    if zone == UTC_ZONE or not dates:
+        return spec
+    axes = {name.replace("axis", "") for name in dates}
+    newest = max((float(trace["x"][-1]) for trace in spec["data"] if len(trace["x"])), default=0.0)
+    name = zone_name(int(newest * US_PER_MS), zone)
+    moved = {key: spec["layout"][key] | {"hoverformat": f"%Y-%m-%d %H:%M:%S {name}"} for key in dates}
+    for axis in moved.values():
+        if "autorangeoptions" in axis:
+            axis["autorangeoptions"] = {key: _moved(at, zone) for key, at in axis["autorangeoptions"].items()}
+    shapes = [
+        shape | {key: _moved(shape[key], zone) for key in ("x0", "x1")} if shape.get("xref") in axes else shape
+        for shape in spec["layout"].get("shapes", ())
+    ]
+    data = [
+        trace | {"x": _all_moved(trace["x"], zone)} if trace.get("xaxis", "x") in axes else trace
+        for trace in spec["data"]
+    ]
+    return {"data": data, "layout": spec["layout"] | moved | {"shapes": shapes}}
+
+
+def _moved(at_ms: float, zone: str) -> float:
+    return float(at_ms) + zone_offset_us(int(at_ms * US_PER_MS), zone) / US_PER_MS
+
+
+def _all_moved(x: Sequence[float] | np.ndarray, zone: str) -> np.ndarray:
+    """Times in milliseconds, moved; the offset is looked up once where it does not change between first and last."""
+    times = np.asarray(x, np.float64)
+    if not times.size:
+        return times
+    first, last = (_moved(at, zone) - at for at in (float(times[0]), float(times[-1])))
+    return times + first if first == last else np.array([_moved(at, zone) for at in times.tolist()])
 
 
 def spans_of(ts_us: np.ndarray, marked: np.ndarray, width_us: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import pandas as pd
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
 from dashboard.charts.base import Spec, line
 from dashboard.theme import Theme
+from utils.clock import UTC_ZONE
 
 WARM_UP_BARS = 400  # after which no first value weighs more than 1e-12
 
@@ -62,12 +63,12 @@ def _bollinger(frame: pd.DataFrame, theme: Theme) -> Indicator:
 
 def _vwap(frame: pd.DataFrame, theme: Theme) -> Indicator:
     values = vwap(frame["vwap"].to_numpy(float), frame["volume"].to_numpy(float), frame.index.asi8)
-    return Indicator([(f"VWAP since {vwap_began(frame)}", values, theme.x_leg)])
+    return Indicator([(f"VWAP since {vwap_began(frame, UTC_ZONE)} UTC", values, theme.x_leg)])
 
 
-def vwap_began(frame: pd.DataFrame) -> str:
+def vwap_began(frame: pd.DataFrame, zone: str) -> str:
     """When the VWAP of the newest bar began, `00:00`: at midnight UTC, or with the first bar there is."""
-    return str(max(frame.index[0], frame.index[-1].normalize()).strftime("%H:%M"))
+    return str(max(frame.index[0], frame.index[-1].normalize()).tz_convert(zone).strftime("%H:%M"))
 
 
 def _rsi(frame: pd.DataFrame, theme: Theme) -> Indicator:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import plotly.graph_objects as go
 
+import config
 from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
@@ -41,12 +42,14 @@ class PairChart:
     incomplete: Sequence[tuple[int, int]] = field(default=())  # spans of bars that miss trades, microseconds
     marks: Sequence[Mark] = field(default=())
     stop_z: float = math.inf
+    bars: int = config.CHART_BARS  # newest ones drawn
+    legs: str = "bp"  # change in basis points, or "log": prices rebased to 100 on a logarithmic scale
 
 
 def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
     """The figure as a plain Plotly dictionary."""
     ts_us = analysis.ts_us if analysis.ts_us is not None else np.arange(analysis.n_obs) * timeframe_us(chart.timeframe)
-    shown = slice(first_shown(ts_us, timeframe_us(chart.timeframe)), None)
+    shown = slice(first_shown(ts_us, timeframe_us(chart.timeframe), chart.bars), None)
     x = ms(ts_us[shown])
     data = [
         *_legs(analysis, chart, x, shown, theme),
@@ -68,10 +71,16 @@ def in_bp(closes: np.ndarray) -> np.ndarray:
     return BP * (closes / closes[0] - 1)
 
 
+def rebased(closes: np.ndarray) -> np.ndarray:
+    """Closes as percent of the first."""
+    return 100 * closes / closes[0]
+
+
 def _legs(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
     legs = ((analysis.x, chart.symbol_x, theme.x_leg), (analysis.y, chart.symbol_y, theme.y_leg))
+    draw, hover = (rebased, "%{y:.2f}") if chart.legs == "log" else (in_bp, "%{y:.1f} bp")
     return [
-        line(x, in_bp(closes[shown]), "y", formats.base(symbol), color, hovertemplate="%{y:.1f} bp")
+        line(x, draw(closes[shown]), "y", formats.base(symbol), color, hovertemplate=hover)
         for closes, symbol, color in legs
     ]
 
@@ -127,11 +136,13 @@ def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Them
             zip(low_high, (".4~g", ".4~g", ".2~g", ".3~g", ".2~g"), strict=True), start=1
         )
     }
+    if chart.legs == "log":
+        axes["yaxis"] |= {"type": "log", "tickformat": ".5~g"}
     return layout(
         theme,
         margin={"l": 46, "r": 60, "t": 8, "b": 34},
         hoversubplots="axis",
-        uirevision=f"{chart.symbol_y} {chart.symbol_x} {chart.timeframe} {analysis.params.window}",
+        uirevision=f"{chart.symbol_y} {chart.symbol_x} {chart.timeframe} {chart.bars} {chart.legs}",
         # Alert marks would push the edges out and in again. A range given here would undo the reader's zoom.
         xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
         **axes,
@@ -149,7 +160,8 @@ def _titles(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> list[Spec
     legs = ((chart.symbol_y, theme.y_leg), (chart.symbol_x, theme.x_leg))
     names = "  ".join(f'<span style="color:{color}">{formats.base(symbol)}</span>' for symbol, color in legs)
     unit = "log" if analysis.params.log_prices else formats.quote(chart.symbol_y)
-    texts = (f"{names}  bp", f"spread − mean  {unit}".rstrip(), "z-score", "hedge ratio", "correlation")
+    scale = "first bar = 100" if chart.legs == "log" else "bp"
+    texts = (f"{names}  {scale}", f"spread − mean  {unit}".rstrip(), "z-score", "hedge ratio", "correlation")
     return [pane_title(text, f"y{n if n > 1 else ''}", theme) for n, text in enumerate(texts, start=1)]
 
 

@@ -28,7 +28,7 @@ HEIGHTS = (0.56, 0.14, 0.3)  # z-score, position, momentum
 def signals_spec(analysis: PairAnalysis, rule: SignalParams, chart: PairChart, theme: Theme) -> Spec:
     """z with thresholds and events, the position that each bar's close decides, and the momentum of z."""
     ts_us = analysis.ts_us if analysis.ts_us is not None else np.arange(analysis.n_obs) * timeframe_us(chart.timeframe)
-    first = first_shown(ts_us, timeframe_us(chart.timeframe))
+    first = first_shown(ts_us, timeframe_us(chart.timeframe), chart.bars)
     x, z = ms(ts_us[first:]), analysis.path.zscore
     reversion, momentum = mean_reversion_signal(z, rule), momentum_signal(z, rule)
     position = reversion.position.astype(np.float64)

@@ -11,14 +11,16 @@ from dashboard.charts.base import Spec, domains, last_value, level, line, ms, pa
 from dashboard.charts.indicators import vwap_began
 from dashboard.charts.overview import step_decimals
 from dashboard.theme import Theme, axis, layout
-from utils.clock import US_PER_S, hhmmss
+from utils.clock import US_PER_S, UTC_ZONE, hhmmss
 
 HEIGHTS = (0.28, 0.2, 0.18, 0.17, 0.17)  # price, taker flow, cumulative delta, imbalance, trades/s
 SMOOTH_BARS = 20  # of the order flow imbalance
 SIZE_BINS = 40
 
 
-def tape_spec(frame: pd.DataFrame, symbol: str, timeframe: str, normal_per_s: float, theme: Theme) -> Spec:
+def tape_spec(
+    frame: pd.DataFrame, symbol: str, timeframe: str, normal_per_s: float, theme: Theme, zone: str = UTC_ZONE
+) -> Spec:
     """Price with VWAP, taker flow, cumulative delta, order flow imbalance and velocity on one time axis.
 
     `frame` as the engine's bars(), the forming one last; `normal_per_s` is the usual rate at this time of day, or NaN.
@@ -32,16 +34,17 @@ def tape_spec(frame: pd.DataFrame, symbol: str, timeframe: str, normal_per_s: fl
     rate[-1:] = np.nan  # the forming bar has not seen all of its trades
     decimals, imbalance = step_decimals(close), rolling_imbalance(buys, volume, SMOOTH_BARS)
     average = vwap(frame["vwap"].to_numpy(float), volume, frame.index.asi8)
+    price = f"%{{y:,.{decimals}f}}"
     data = [
-        line(x, average, "y", f"VWAP since {vwap_began(frame)}", theme.muted, hovertemplate=f"%{{y:,.{decimals}f}}"),
-        line(x, close, "y", base, theme.text, hovertemplate=f"%{{y:,.{decimals}f}}"),
+        line(x, average, "y", f"VWAP since {vwap_began(frame, zone)}", theme.muted, hovertemplate=price),
+        line(x, close, "y", base, theme.text, hovertemplate=price),
         _bars(x, buys, "y2", "taker buys", theme.up),
         _bars(x, -sells, "y2", "taker sells", theme.down),
         line(x, delta.cumsum(), "y3", "cumulative delta", theme.y_leg, hovertemplate="%{y:.4~g}", shape="hv"),
         line(x, imbalance, "y4", f"imbalance, {SMOOTH_BARS} bars", theme.x_leg, hovertemplate="%{y:+.2f}"),
         line(x, rate, "y5", "trades/s", theme.accent, hovertemplate="%{y:.3~g}"),
     ]
-    return {"data": data, "layout": _layout(frame, symbol, timeframe, normal_per_s, decimals, data, theme)}
+    return {"data": data, "layout": _layout(frame, symbol, timeframe, normal_per_s, decimals, data, theme, zone)}
 
 
 def rolling_imbalance(buys: np.ndarray, volume: np.ndarray, bars: int) -> np.ndarray:
@@ -71,6 +74,7 @@ def _layout(
     decimals: int,
     data: list[Spec],
     theme: Theme,
+    zone: str,
 ) -> Spec:
     width_us, base = timeframe_us(timeframe), formats.base(symbol)
     missing = ~frame["complete"].to_numpy(bool)
@@ -87,7 +91,7 @@ def _layout(
     titles = (
         f"{symbol}  {formats.timeframe(timeframe)}",
         f"taker buys and sells  {base}",
-        f"cumulative delta  {base}, since {hhmmss(int(frame.index.asi8[0]))[:5]}",
+        f"cumulative delta  {base}, since {hhmmss(int(frame.index.asi8[0]), zone)[:5]}",
         f"order flow imbalance, {SMOOTH_BARS} bars",
         "trades/s" + ("  (dashed: usual at this time of day)" if usual else ""),
     )

@@ -1,4 +1,4 @@
-"""The live chart as a Streamlit component: a frame in the page that fetches and follows its figure by itself."""
+"""What runs in the browser by itself: the live chart, which follows its figure, and the head of the sidebar."""
 
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,22 @@ def live_chart(name: str, view: View, height: int) -> None:
         "paused": view.paused,
     }
     _component()(key=f"live-{name}", data=data, height="content")
+
+
+def frame() -> None:
+    """The head of the sidebar: name, theme switch, keyboard shortcuts and their list; the server has no part in it."""
+    _frame()(key="frame", height="content")
+
+
+@st.cache_resource(show_spinner=False)
+def _frame() -> Any:
+    return st.components.v2.component(
+        "pairscope_frame",
+        html=(HERE / "frame.html").read_text(encoding="utf-8"),
+        css=(HERE / "frame.css").read_text(encoding="utf-8"),
+        js=(HERE / "frame.js").read_text(encoding="utf-8"),
+        isolate_styles=False,
+    )
 
 
 @st.cache_resource(show_spinner=False)

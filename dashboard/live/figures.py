@@ -8,7 +8,7 @@ import numpy as np
 import config
 from analytics.resampling import timeframe_us
 from dashboard import formats
-from dashboard.charts.base import Mark, Spec, first_shown, spans_of
+from dashboard.charts.base import Mark, Spec, first_shown, in_zone, spans_of
 from dashboard.charts.indicators import WARM_UP_BARS
 from dashboard.charts.overview import candles_spec
 from dashboard.charts.pair import PairChart, pair_spec
@@ -24,6 +24,7 @@ from utils.errors import AnalysisError, InputError, NotFound, TooFewObservations
 DAY_BARS = 20_000  # what a VWAP since midnight is made of, where so many are held
 SIZES_OF = 5_000  # newest trades whose sizes are drawn
 LEGS = ("symbol_y", "symbol_x")
+DRAWN = ("span", "zone")
 PAIR = (*LEGS, "timeframe", "window", "method", "scale", "log_prices")
 
 
@@ -78,7 +79,8 @@ def build(key: Key) -> Payload:
         spec = figure.build(engine, view, THEMES[key.theme])
     except (AnalysisError, InputError) as exc:
         return {"figure": None, "message": explain(exc, view.timeframe)}
-    return {"figure": spec, "message": silent_legs(engine, [getattr(view, leg) for leg in figure.legs])}
+    silent = silent_legs(engine, [getattr(view, leg) for leg in figure.legs])
+    return {"figure": in_zone(spec, view.zone), "message": silent}
 
 
 def explain(exc: AnalysisError | InputError, timeframe: str) -> dict[str, str]:
@@ -115,7 +117,7 @@ def _candles(engine: Engine, view: View, theme: Theme) -> Spec:
     frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS + warm_up)
     if not len(frame):
         raise TooFewObservations(0, 1)
-    return candles_spec(frame, view.symbol, view.timeframe, width_us, theme, chosen, config.CHART_BARS)
+    return candles_spec(frame, view.symbol, view.timeframe, width_us, theme, chosen, view.span)
 
 
 def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
@@ -127,6 +129,8 @@ def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
         incomplete=incomplete_spans(engine, view),
         marks=alert_marks(engine, view),
         stop_z=view.stop_z,
+        bars=view.span,
+        legs=view.legs,
     )
     return pair_spec(analysis, chart, theme)
 
@@ -136,9 +140,9 @@ def _tape(engine: Engine, view: View, theme: Theme) -> Spec:
     if not len(frame):
         raise TooFewObservations(0, 1)
     width_us = timeframe_us(view.timeframe)
-    frame = frame.iloc[first_shown(frame.index.asi8, width_us) :]
+    frame = frame.iloc[first_shown(frame.index.asi8, width_us, view.span) :]
     normal = engine.tape(view.symbol).normal.trades_per_s
-    return tape_spec(frame, view.symbol, view.timeframe, normal, theme)
+    return tape_spec(frame, view.symbol, view.timeframe, normal, theme, view.zone)
 
 
 def _sizes(engine: Engine, view: View, theme: Theme) -> Spec:
@@ -148,7 +152,8 @@ def _sizes(engine: Engine, view: View, theme: Theme) -> Spec:
 
 def _signals(engine: Engine, view: View, theme: Theme) -> Spec:
     analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
-    chart = PairChart(view.symbol_y, view.symbol_x, view.timeframe, incomplete=incomplete_spans(engine, view))
+    incomplete = incomplete_spans(engine, view)
+    chart = PairChart(view.symbol_y, view.symbol_x, view.timeframe, incomplete, bars=view.span)
     return signals_spec(analysis, view.rule, chart, theme)
 
 
@@ -177,9 +182,9 @@ def alert_marks(engine: Engine, view: View) -> list[Mark]:
 
 
 FIGURES: dict[str, LiveFigure] = {
-    "candles": LiveFigure(("symbol", "timeframe", "indicators"), ("symbol",), _candles),
-    "pair": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z"), LEGS, _pair),
-    "tape": LiveFigure(("symbol", "timeframe"), ("symbol",), _tape),
+    "candles": LiveFigure(("symbol", "timeframe", "indicators", *DRAWN), ("symbol",), _candles),
+    "pair": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "legs", *DRAWN), LEGS, _pair),
+    "tape": LiveFigure(("symbol", "timeframe", *DRAWN), ("symbol",), _tape),
     "sizes": LiveFigure(("symbol",), ("symbol",), _sizes),
-    "signals": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "fast", "slow"), LEGS, _signals),
+    "signals": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "fast", "slow", *DRAWN), LEGS, _signals),
 }

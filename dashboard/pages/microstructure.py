@@ -10,7 +10,7 @@ from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import cards
 from dashboard.panels import panel, refreshed
-from dashboard.sidebar import key
+from dashboard.sidebar import key, span_control
 from dashboard.view import View
 from engine import Engine
 
@@ -22,7 +22,9 @@ def page(engine: Engine, view: View) -> None:
     """The tape of the chosen symbol, live."""
     about = f"the last minute against the hour before · charts of {formats.timeframe(view.timeframe)} bars"
     st.html(f'<div class="ps-head"><h2>Microstructure</h2><span>{escape(about)}</span></div>')
-    st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
+        span_control(view)
     refreshed("tape readings", readings, view, engine, view, min_height=140)
     chart, side = st.columns([2.5, 1], gap="small")
     with chart:
@@ -49,7 +51,7 @@ def flow(engine: Engine, view: View) -> None:
 def newest(engine: Engine, view: View) -> None:
     """The newest trades."""
     large_from = engine.tape(view.symbol).sizes.large_from
-    st.html(tape.ribbon(engine.ticks(view.symbol, TAPE_ROWS), large_from, view.symbol))
+    st.html(tape.ribbon(engine.ticks(view.symbol, TAPE_ROWS), large_from, view.symbol, view.zone))
 
 
 def _downloads(engine: Engine, view: View) -> None:

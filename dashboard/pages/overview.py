@@ -16,7 +16,7 @@ from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import Row, empty, helped, section, table
 from dashboard.panels import panel, refreshed
-from dashboard.sidebar import key
+from dashboard.sidebar import key, span_control
 from dashboard.view import INDICATORS, View
 from engine import Engine, SymbolStatus
 from utils.clock import US_PER_S
@@ -45,6 +45,7 @@ def span_text(view: View) -> str:
 def _chart(engine: Engine, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
+        span_control(view)
         chosen = st.pills(
             "Indicators",
             list(INDICATORS),

@@ -26,9 +26,10 @@ from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import Card, Row, cards, muted, section, table
 from dashboard.panels import panel, refreshed
-from dashboard.view import METHODS, View
+from dashboard.sidebar import key, span_control
+from dashboard.view import LEGS, METHODS, View
 from engine import Engine, Gap
-from utils.clock import hhmmss
+from utils.clock import hhmmss, zone_name
 
 CHART_HEIGHT = 1_000  # pixels
 EVENTS = 6
@@ -40,6 +41,16 @@ def page(engine: Engine, view: View) -> None:
     refreshed("readings", readings, view, engine, view, min_height=70)
     chart, side = st.columns([2.5, 1], gap="small")
     with chart, panel("pair chart", view), st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            span_control(view)
+            st.segmented_control(
+                "Legs",
+                list(LEGS),
+                format_func=LEGS.__getitem__,
+                key=key("legs"),
+                required=True,
+                label_visibility="collapsed",
+            )
         live_chart("pair", view, CHART_HEIGHT)
     with side:
         refreshed("tests", beside, view, engine, view)
@@ -132,7 +143,7 @@ def _correlation_card(analysis: PairAnalysis, view: View) -> Card:
 def beside(engine: Engine, view: View) -> None:
     """Verdict, session, tests and hedge ratio."""
     analysis = _analysis(engine, view)
-    parts = verdict(analysis), watching(analysis), tests(analysis, view), hedge(analysis, view)
+    parts = verdict(analysis), watching(analysis, view), tests(analysis, view), hedge(analysis, view)
     st.html("".join(parts))
 
 
@@ -155,8 +166,11 @@ def events(engine: Engine, view: View) -> str:
     gaps = (gap for gap in engine.gaps() if gap.symbol in (view.symbol_y, view.symbol_x))
     rows += [(gap.found_us, _gap_text(gap), "attention") for gap in gaps]
     newest = sorted(rows, reverse=True)[:EVENTS]
-    body = [Row((hhmmss(at_us), text), tone) for at_us, text, tone in newest]
-    return section("Last events", table(("UTC", ""), body) if body else muted("No alerts and no gaps so far."))
+    body = [Row((hhmmss(at_us, view.zone), text), tone) for at_us, text, tone in newest]
+    return section(
+        "Last events",
+        table((zone_name(engine.now_us(), view.zone), ""), body) if body else muted("No alerts and no gaps so far."),
+    )
 
 
 def _gap_text(gap: Gap) -> str:
@@ -184,7 +198,7 @@ def pair_csv(engine: Engine, view: View) -> str:
     analysis = _analysis(engine, view)
     frame = analysis.frame()
     if analysis.ts_us is not None:
-        frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe)) :]
+        frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe), view.span) :]
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -15,10 +15,10 @@ from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import cards
 from dashboard.panels import panel, refreshed
-from dashboard.sidebar import key, notice
+from dashboard.sidebar import key, notice, span_control
 from dashboard.view import AVERAGES, WEIGHTS, View
 from engine import Engine
-from utils.clock import hhmmss
+from utils.clock import hhmmss, zone_name
 
 CHART_HEIGHT = 700  # pixels
 EVENTS = 8
@@ -32,6 +32,7 @@ def page(engine: Engine, view: View) -> None:
     chart, side = st.columns([1.7, 1], gap="small")
     with chart:
         with panel("signal chart", view), st.container(border=True):
+            span_control(view)
             live_chart("signals", view, CHART_HEIGHT)
         refreshed("rule events", events, view, engine, view)
     with side:
@@ -56,12 +57,12 @@ def events(engine: Engine, view: View) -> None:
     """The newest changes of position by the rule."""
     analysis = _analysis(engine, view)
     found = mean_reversion_signal(analysis.path.zscore, view.rule).events[::-1][:EVENTS]
-    rows = [(_time(analysis, event.bar), event_text(event), _z(event.zscore)) for event in found]
-    st.html(signal.history(rows))
+    rows = [(_time(analysis, event.bar, view), event_text(event), _z(event.zscore)) for event in found]
+    st.html(signal.history(rows, zone_name(engine.now_us(), view.zone)))
 
 
-def _time(analysis: PairAnalysis, bar: int) -> str:
-    return f"bar {bar}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[bar]))
+def _time(analysis: PairAnalysis, bar: int, view: View) -> str:
+    return f"bar {bar}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[bar]), view.zone)
 
 
 def _z(value: float) -> str:
@@ -126,7 +127,7 @@ def signal_csv(engine: Engine, view: View) -> str:
     frame = pd.DataFrame(columns)
     if analysis.ts_us is not None:
         frame.insert(0, "ts_us", analysis.ts_us)
-        frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe)) :]
+        frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe), view.span) :]
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -70,6 +70,7 @@ class FakeEngine:
         self.replay: dict[str, Any] | None = None
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
+        self.kept = {"guide dismissed": "1"}
         self.failing = False
         self.storage_error: str | None = None
         self.storage_note: str | None = None
@@ -80,6 +81,15 @@ class FakeEngine:
 
     def dismiss_storage_note(self) -> None:
         self.storage_note = None
+
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        return {key: value for key, value in self.kept.items() if key.startswith(prefix)}
+
+    def put_note(self, key: str, value: str) -> None:
+        self.kept[key] = value
+
+    def drop_note(self, key: str) -> None:
+        self.kept.pop(key, None)
 
     def gaps(self) -> list[Any]:
         return self.gap_list

@@ -11,7 +11,7 @@ import config
 from analytics.indicators import ema, rsi
 from analytics.pair import PairParams
 from analytics.signals import SignalParams, mean_reversion_signal
-from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, spans_of
+from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, in_zone, spans_of
 from dashboard.charts.indicators import INDICATORS
 from dashboard.charts.overview import candles_figure, candles_spec, sparkline, step_decimals
 from dashboard.charts.pair import PairChart, in_bp, pair_figure, pair_spec
@@ -195,3 +195,34 @@ def test_what_the_rule_did_is_marked_where_it_did_it():
     assert trace(spec, "rule")["y"] == [event.zscore for event in shown] and shown
     position = mean_reversion_signal(analysis.path.zscore, SignalParams(entry_z=1.5)).position
     np.testing.assert_array_equal(trace(spec, "position")["y"], position[-len(trace(spec, "position")["y"]) :])
+
+
+def test_a_figure_in_another_zone_is_the_same_figure_later():
+    spec = pair_spec(
+        analysis_of(FakeEngine()), PairChart("ETHUSDT", "BTCUSDT", "1s", [(START_US, START_US + 10**15)]), DARK
+    )
+    moved = in_zone(spec, "Asia/Kolkata")
+    ahead_ms = 5.5 * 3_600_000
+    np.testing.assert_array_equal(trace(moved, "z-score")["x"], trace(spec, "z-score")["x"] + ahead_ms)
+    np.testing.assert_array_equal(trace(moved, "z-score")["y"], trace(spec, "z-score")["y"])
+    before, after = (figure["layout"]["xaxis"]["autorangeoptions"]["clipmax"] for figure in (spec, moved))
+    assert after - before == ahead_ms
+    gap, same = moved["layout"]["shapes"][0], moved["layout"]["shapes"][-1]
+    assert gap["x1"] - spec["layout"]["shapes"][0]["x1"] == ahead_ms and same == spec["layout"]["shapes"][-1]
+    assert moved["layout"]["xaxis"]["hoverformat"].endswith("IST")
+    assert in_zone(spec, "UTC") is spec
+
+
+def test_a_change_of_the_clocks_moves_each_time_by_its_own_offset():
+    change_ms = 1_761_440_400_000.0  # 2025-10-26 01:00 UTC, when summer time ends in Vienna
+    spec = {"data": [{"x": np.array([change_ms - 1, change_ms])}], "layout": {"xaxis": {"type": "date"}}}
+    found = in_zone(spec, "Europe/Vienna")["data"][0]["x"] - spec["data"][0]["x"]
+    np.testing.assert_array_equal(found, [7_200_000, 3_600_000])
+
+
+def test_legs_on_a_logarithmic_scale_begin_at_a_hundred():
+    analysis = analysis_of(FakeEngine())
+    spec = pair_spec(analysis, PairChart("ETHUSDT", "BTCUSDT", "1s", bars=120, legs="log"), DARK)
+    leg = trace(spec, "ETH")["y"]
+    assert leg[0] == 100 and spec["layout"]["yaxis"]["type"] == "log" and 60 < leg.size <= 120
+    np.testing.assert_allclose(leg[-1], 100 * analysis.y[-1] / analysis.y[-leg.size])

@@ -32,7 +32,7 @@ def tables(found: PairAnalysis, view: View = VIEW) -> str:
     markup = "".join(
         (
             evidence.verdict(found),
-            evidence.watching(found),
+            evidence.watching(found, VIEW),
             evidence.tests(found, view),
             evidence.hedge(found, view),
             evidence.reversion(found, view),

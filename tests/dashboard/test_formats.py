@@ -29,7 +29,7 @@ NUMBERS = [
     (formats.base("USDT"), "USDT"),
     (formats.quote("ETHUSDT"), "USDT"),
     (formats.timeframe("15s"), "15 s"),
-    (formats.date_utc(1_723_161_256_322_000), "2024-08-08 23:54:16 UTC"),
+    (formats.date(1_723_161_256_322_000, "UTC"), "2024-08-08 23:54:16 UTC"),
 ]
 
 

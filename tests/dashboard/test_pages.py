@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import re
 import time
 from types import SimpleNamespace
 
@@ -11,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 import config
 import engine as engines
-from dashboard import formats, rules
+from dashboard import formats, rules, views
 from dashboard.pages import microstructure, overview, pair, signals
 from dashboard.view import View
 from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
+from utils.clock import hhmmss
 
 MAIN = config.ROOT / "dashboard" / "main.py"
 PAGES = ("", "pair", "microstructure", "signals")
@@ -45,7 +47,8 @@ def words(app: AppTest) -> str:
 
 
 def charts(app: AppTest) -> list[str]:
-    return [element.proto.json for element in app.get("bidi_component")]
+    """Data of the live charts on the screen."""
+    return [part.proto.json for part in app.get("bidi_component") if "live-" in part.proto.id]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -53,7 +56,7 @@ def test_a_live_market_shows_its_page_with_a_chart(engine, page):
     app = open_page(page)
     assert ">LIVE<" in words(app)
     assert "ps-is-" not in words(app)  # no panel has anything to excuse
-    assert len(app.get("bidi_component")) == (2 if page == "microstructure" else 1)
+    assert len(charts(app)) == (2 if page == "microstructure" else 1)
 
 
 def test_the_overview_has_a_tile_and_a_row_for_each_symbol(engine):
@@ -406,3 +409,56 @@ def test_downloads_of_tape_and_signal_hold_the_numbers_shown(engine):
     z = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params).path.zscore
     assert float(rows[-1]["zscore"]) == z[-1]
     assert {"position", "in_force", "momentum"} <= set(rows[0])
+
+
+def test_a_view_is_saved_under_a_name_and_brings_page_and_choices_back(engine):
+    app = open_page("pair", tf="5s", window="90")
+    app.text_input(key="view-name").set_value("my pair").run()
+    app.button(key="save-view").click().run()
+    assert engine.kept["view my pair"].startswith("pair?") and "window=90" in engine.kept["view my pair"]
+    other = open_page()
+    other.button(key="see-my pair").click().run()
+    assert (other.query_params["tf"], other.query_params["window"]) == ("5s", "90")
+    assert "What this says" in words(other)
+    other.button(key="drop-my pair").click().run()
+    assert "view my pair" not in engine.kept
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("  ", "a saved view needs a name"), ("x" * 41, "at most 40 letters, this has 41")]
+)
+def test_a_view_without_a_proper_name_is_not_saved(engine, name, reason):
+    app = open_page()
+    app.text_input(key="view-name").set_value(name).run()
+    app.button(key="save-view").click().run()
+    assert reason in app.warning[0].value
+    assert list(engine.kept) == ["guide dismissed"]
+
+
+def test_the_number_of_saved_views_is_bounded(engine):
+    engine.kept |= {f"view {number}": "pair?" for number in range(views.MOST_VIEWS)}
+    assert "at most 50 views" in views.refusal(engine, "one more")
+    assert views.refusal(engine, "7") == ""
+
+
+def test_the_guide_is_there_until_it_is_dismissed(engine):
+    engine.kept.clear()
+    app = open_page()
+    assert "Five things to know" in words(app)
+    app.button(key="guide-done").click().run()
+    assert "Five things to know" not in words(app)
+
+
+def test_times_are_shown_in_the_zone_of_the_view(engine):
+    assert re.search(r"\d\d:\d\d:\d\d UTC", words(open_page("signals")))
+    text = words(open_page("signals", zone="Asia/Kolkata"))
+    at = START_US + engine.bars_held * 1_000_000 + 500_000
+    assert f"{hhmmss(at, 'Asia/Kolkata')} IST" in text
+
+
+def test_the_time_shown_is_chosen_on_the_page_and_stays_in_the_address(engine):
+    app = open_page("pair")
+    app.button_group(key="view-span").set_value(120).run()
+    assert app.query_params["span"] == "120"
+    rows = list(csv.DictReader(io.StringIO(pair.pair_csv(engine, View.from_query({"span": "120"}, engine.symbols)[0]))))
+    assert 60 < len(rows) <= 120

@@ -1,0 +1,95 @@
+// The head of the sidebar: name, theme switch, and the keyboard. Keys press what is on the screen, so that nothing
+// can be done by key that cannot be done, and seen, by mouse.
+
+const SHORTCUTS = [
+  ["1 … 9", "go to that page"],
+  ["T", "light or dark"],
+  ["P", "pause and go on"],
+  ["S", "swap Y and X"],
+  ["[  ]", "narrower or wider bars"],
+  ["0", "reset the zoom of every chart"],
+  ["V", "saved views"],
+  ["?", "this list"],
+];
+
+const pick = (selector) => document.querySelector(selector);
+const all = (selector) => [...document.querySelectorAll(selector)];
+
+function isDark(element) {
+  const [red, green, blue] = (getComputedStyle(element).backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
+
+// Streamlit keeps the theme by the path that was loaded: it is set for every page, or the next one would forget it.
+function keep(theme) {
+  const paths = ["/", ...all("[data-testid=stTopNavLink]").map((link) => new URL(link.href).pathname)];
+  for (const path of paths) localStorage.setItem(`stActiveTheme-${path}-v2`, JSON.stringify(theme));
+}
+
+function switchTheme() {
+  const theme = isDark(pick(".stApp")) ? "Light" : "Dark";
+  keep(theme);
+  const menu = pick("[data-testid=stMainMenuButton]");
+  menu?.click();
+  const choose = (left) => {
+    const item = pick(`[data-testid=stMainMenuItem-theme-${theme}]`);
+    if (item) { item.click(); if (pick("[data-testid=stMainMenuPopover]")) menu.click(); }
+    else if (left) requestAnimationFrame(() => choose(left - 1));
+    else location.reload();
+  };
+  choose(60);
+}
+
+const isChosen = (button) => button.getAttribute("aria-checked") === "true";
+
+function step(by) {
+  const widths = all(".st-key-view-timeframe button");
+  widths[widths.findIndex(isChosen) + by]?.click();
+}
+
+let resume;  // the interval before the pause
+
+function pause() {
+  const choices = all(".st-key-view-refresh button");
+  const paused = choices.at(-1);
+  const chosen = choices.find(isChosen);
+  if (chosen !== paused) resume = chosen?.textContent;
+  (chosen === paused ? choices.find((button) => button.textContent === resume) || choices[0] : paused)?.click();
+}
+
+function resetZoom() {
+  for (const plot of all(".js-plotly-plot")) {
+    const axes = Object.keys(plot.layout).filter((name) => /^[xy]axis\d*$/.test(name));
+    window.Plotly?.relayout(plot, Object.fromEntries(axes.map((name) => [`${name}.autorange`, true])));
+  }
+}
+
+function act(key, list) {
+  if (/^[1-9]$/.test(key)) { all("[data-testid=stTopNavLink]")[Number(key) - 1]?.click(); return true; }
+  const action = {
+    t: switchTheme, p: pause, s: () => pick(".st-key-swap button")?.click(), "[": () => step(-1), "]": () => step(1),
+    0: resetZoom, v: () => pick(".st-key-views button")?.click(), "?": () => (list.open ? list.close() : list.showModal()),
+  }[key.toLowerCase()];
+  action?.();
+  return Boolean(action);
+}
+
+export default function (component) {
+  const root = component.parentElement.querySelector(".ps-frame");
+  if (root.ready) return root.leave;
+  root.ready = true;
+  const list = root.querySelector("dialog");
+  const rows = SHORTCUTS.map(([keys, what]) => `<tr><td><kbd>${keys}</kbd></td><td>${what}</td></tr>`).join("");
+  list.querySelector("table").innerHTML = rows;
+  list.addEventListener("click", (event) => { if (event.target === list) list.close(); });
+  root.querySelector("[data-do=theme]").addEventListener("click", switchTheme);
+  root.querySelector("[data-do=list]").addEventListener("click", () => list.showModal());
+  const onKey = (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable=true], [role=listbox], [role=slider]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (act(event.key, list)) event.preventDefault();
+  };
+  document.addEventListener("keydown", onKey);
+  root.leave = () => { document.removeEventListener("keydown", onKey); root.ready = false; };
+  return root.leave;
+}
