@@ -18,6 +18,8 @@ SHOTS = [
     ("pair-dark", "/pair", "dark", LAPTOP),
     ("pair-light", "/pair", "light", LAPTOP),
     ("pair-phone", "/pair", "dark", PHONE),
+    ("microstructure-dark", "/microstructure", "dark", LAPTOP),
+    ("signals-dark", "/signals", "dark", LAPTOP),
 ]
 
 
