@@ -1,17 +1,19 @@
 """Compiles every kernel that a live page calls: `python -m analytics.warm`, once a version, before the start."""
 
+from typing import Any
+
 import numpy as np
 
 from analytics.correlation.lead_lag import lead_lag
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
-from analytics.microstructure import LiveTape
+from analytics.microstructure import LiveTape, quote_reading
 from analytics.microstructure.columns import Rows
 from analytics.pair import METHODS, SCALES, PairParams, analyse_pair
 from analytics.signals import mean_reversion_signal
 
 
 def warm() -> None:
-    """Analyse a made-up pair by every method and every scale."""
+    """Analyse a made-up pair by every method and every scale; read made-up quotes."""
     random = np.random.default_rng(1)
     x = 100 + random.standard_normal(900).cumsum()
     y = 2 * x + random.standard_normal(900)
@@ -19,6 +21,17 @@ def warm() -> None:
     for method in METHODS:
         for scale in SCALES:
             analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1]))
+    _warm_quotes()
+
+
+def _warm_quotes() -> None:
+    def made_up(**kinds: str) -> Any:
+        return np.ones(1, list(kinds.items())).view(np.recarray)
+
+    sides = dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty"), "f8")
+    quotes = made_up(update_id="i8", ts_us="i8", **sides)
+    trades = made_up(trade_id="i8", ts_us="i8", price="f8", qty="f8", buyer_is_maker="?")
+    quote_reading(quotes, trades, 3)
 
 
 def _warm_tape(random: np.random.Generator) -> None:

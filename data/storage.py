@@ -4,10 +4,10 @@ import contextlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pandas as pd
 from data import sqlite
 from data.database import NOTE_KEY, Database
 from data.retention import Retention
-from data.trades import Trade, Trades
+from data.trades import Columns, Trade, Trades
 from utils import logger
 from utils.clock import monotonic_s
 from utils.errors import StorageError
@@ -26,83 +26,82 @@ FIRST_ROWS = 1_024  # a quiet symbol among a thousand must not cost what a busy 
 SLACK = 0.25  # room behind a full generation, as a share of its rows
 RETRY_MOST_S = 5.0  # longest pause between attempts to write to a disk that fails
 SLOW_S = 3.0  # a batch that takes longer is told
-TYPES = (np.int64, np.int64, np.float64, np.float64, np.uint8)
+
+C = TypeVar("C", bound=Columns)
 
 
 class _Generation:
     """Columns with room behind them. Rows [0, end) never change: a slice of them may be shared for ever."""
 
-    def __init__(self, rows: int) -> None:
-        self.columns = tuple(np.empty(rows, kind) for kind in TYPES)
+    def __init__(self, rows: int, kinds: Iterable[type]) -> None:
+        self.columns: tuple[np.ndarray, ...] = tuple(np.empty(rows, kind) for kind in kinds)
         self.end = 0
 
     @property
     def room(self) -> int:
         return self.columns[0].size - self.end
 
-    def append(self, trades: Trades) -> None:
-        end = self.end + len(trades)
-        for column, new in zip(self.columns, trades.columns, strict=True):
+    def append(self, rows: Columns) -> None:
+        end = self.end + len(rows)
+        for column, new in zip(self.columns, rows.columns, strict=True):
             column[self.end : end] = new
         self.end = end
 
 
-class TickBuffer:
-    """The newest `capacity` trades of each symbol, shared between threads: a bounded deque of columns.
+class ColumnBuffer(Generic[C]):
+    """The newest `capacity` rows of each symbol, shared between threads: a bounded deque of columns.
 
     The lock is held to append or to take references, never while computing. A snapshot is a slice of columns that
     do not change any more: no copy, no torn read. When a generation is full, its newest rows move to a fresh one.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, kind: type[C]) -> None:
         self.capacity = capacity
+        self._kind = kind
         self._lock = threading.Lock()
         self._kept: dict[str, _Generation] = {}
 
-    def append(self, trades: Trades) -> None:
-        """Add trades of one symbol, by increasing id; late ones, older than the newest held, find their place."""
-        if not len(trades):
+    def append(self, rows: C) -> None:
+        """Add rows of one symbol, by increasing id; late ones, older than the newest held, find their place."""
+        if not len(rows):
             return
         with self._lock:
-            kept = self._kept.get(trades.symbol)
-            if kept is not None and kept.end and trades.trade_id[0] < kept.columns[0][kept.end - 1]:
-                held = self._window(trades.symbol, kept)
-                trades, kept = Trades.concat(trades.symbol, [held, trades]).sorted_by_id(), None
-            trades = trades[-self.capacity :]
-            if kept is None or kept.room < len(trades):
-                kept = self._kept[trades.symbol] = self._moved(trades.symbol, kept, len(trades))
-            kept.append(trades)
+            kept = self._kept.get(rows.symbol)
+            if kept is not None and kept.end and rows.columns[0][0] < kept.columns[0][kept.end - 1]:
+                held = self._window(rows.symbol, kept)
+                rows, kept = self._kind.concat(rows.symbol, [held, rows]).sorted_by_id(), None
+            rows = rows[-self.capacity :]
+            if kept is None or kept.room < len(rows):
+                kept = self._kept[rows.symbol] = self._moved(rows.symbol, kept, len(rows))
+            kept.append(rows)
 
-    def snapshot(self, symbol: str, since_us: int = 0, limit: int | None = None) -> Trades:
-        """The newest `limit` trades from `since_us` on, by id; read-only, shared, and never changed afterwards."""
+    def snapshot(self, symbol: str, since_us: int = 0, limit: int | None = None) -> C:
+        """The newest `limit` rows from `since_us` on, by id; read-only, shared, and never changed afterwards."""
         with self._lock:
             kept = self._kept.get(symbol)
             if kept is None:
-                return Trades.empty(symbol)
-            trades = self._window(symbol, kept)
+                return self._kind.empty(symbol)
+            rows = self._window(symbol, kept)
         if since_us:
-            trades = trades[int(np.searchsorted(trades.ts_us, since_us)) :]
+            rows = rows[int(np.searchsorted(rows.columns[1], since_us)) :]
         if limit is not None:
-            trades = trades[max(len(trades) - limit, 0) :]
-        for column in trades.columns:
+            rows = rows[max(len(rows) - limit, 0) :]
+        for column in rows.columns:
             column.flags.writeable = False
-        return trades
+        return rows
 
-    def first(self, symbol: str) -> Trade | None:
-        """The oldest trade held."""
-        return next(iter(self.snapshot(symbol)[:1]), None)
-
-    def last(self, symbol: str) -> Trade | None:
-        """The newest trade held."""
-        return next(iter(self.snapshot(symbol, limit=1)), None)
+    def forget(self, symbol: str) -> None:
+        """Hold nothing of a symbol any more."""
+        with self._lock:
+            self._kept.pop(symbol, None)
 
     def symbols(self) -> tuple[str, ...]:
-        """Symbols with trades."""
+        """Symbols with rows."""
         with self._lock:
             return tuple(self._kept)
 
     def count(self, symbol: str) -> int:
-        """Trades held of one symbol."""
+        """Rows held of one symbol."""
         with self._lock:
             kept = self._kept.get(symbol)
             return 0 if kept is None else min(kept.end, self.capacity)
@@ -112,19 +111,34 @@ class TickBuffer:
         with self._lock:
             return sum(column.nbytes for kept in self._kept.values() for column in kept.columns)
 
-    def _window(self, symbol: str, kept: _Generation) -> Trades:
+    def _window(self, symbol: str, kept: _Generation) -> C:
         start = max(0, kept.end - self.capacity)
-        return Trades(symbol, *(column[start : kept.end] for column in kept.columns))
+        return self._kind.made(symbol, (column[start : kept.end] for column in kept.columns))
 
     def _moved(self, symbol: str, kept: _Generation | None, coming: int) -> _Generation:
         """A fresh generation that begins with the newest rows of the old one, and has room for those coming."""
-        held = Trades.empty(symbol) if kept is None else self._window(symbol, kept)
+        held = self._kind.empty(symbol) if kept is None else self._window(symbol, kept)
         rows = len(held) + coming
         largest = int(self.capacity * (1 + SLACK)) + 1
-        fresh = _Generation(max(min(max(2 * rows, FIRST_ROWS), largest), coming))
+        fresh = _Generation(max(min(max(2 * rows, FIRST_ROWS), largest), coming), self._kind.KINDS)
         room = fresh.columns[0].size - coming
         fresh.append(held[max(len(held) - min(room, self.capacity), 0) :])
         return fresh
+
+
+class TickBuffer(ColumnBuffer[Trades]):
+    """The newest `capacity` trades of each symbol."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity, Trades)
+
+    def first(self, symbol: str) -> Trade | None:
+        """The oldest trade held."""
+        return next(iter(self.snapshot(symbol)[:1]), None)
+
+    def last(self, symbol: str) -> Trade | None:
+        """The newest trade held."""
+        return next(iter(self.snapshot(symbol, limit=1)), None)
 
 
 Write = Callable[[sqlite3.Connection], None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -43,24 +43,64 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trades:
-    """Columns of one symbol's trades, by increasing trade id where nothing else is said.
+class Columns:
+    """Columns of one symbol: an id, microseconds UTC, then what a row is.
 
-    All arrays have one length n; they are shared, not copied: treat them as read-only.
+    All have one length n; they are shared, not copied: treat them as read-only.
     """
 
+    KINDS: ClassVar[tuple[type, ...]]  # of the columns
+
     symbol: str
+
+    def __len__(self) -> int:
+        return self.columns[0].size
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Self:
+        return self.made(self.symbol, (column[rows] for column in self.columns))
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """All of them, in the order of the fields."""
+        raise NotImplementedError
+
+    @classmethod
+    def made(cls, symbol: str, columns: Iterable[np.ndarray]) -> Self:
+        """These columns as they are."""
+        return cls(symbol, *columns)
+
+    @classmethod
+    def empty(cls, symbol: str) -> Self:
+        """No rows."""
+        return cls.made(symbol, (np.empty(0, kind) for kind in cls.KINDS))
+
+    @classmethod
+    def concat(cls, symbol: str, parts: Iterable["Columns"]) -> Self:
+        """The parts one after the other."""
+        kept = [part for part in parts if len(part)]
+        if not kept:
+            return cls.empty(symbol)
+        return cls.made(symbol, map(np.concatenate, zip(*(part.columns for part in kept), strict=True)))
+
+    def sorted_by_id(self) -> Self:
+        """The same rows by increasing id; itself where they already are."""
+        ids = self.columns[0]
+        if ids.size < 2 or bool(np.all(ids[1:] > ids[:-1])):
+            return self
+        return self[np.argsort(ids, kind="stable")]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades(Columns):
+    """Columns of one symbol's trades, by increasing trade id where nothing else is said."""
+
+    KINDS = (np.int64, np.int64, np.float64, np.float64, np.uint8)
+
     trade_id: np.ndarray  # int64
     ts_us: np.ndarray  # int64, microseconds UTC
     price: np.ndarray  # float64, quote currency
     qty: np.ndarray  # float64, base currency
     buyer_is_maker: np.ndarray  # uint8, 1: the taker sold
-
-    def __len__(self) -> int:
-        return self.trade_id.size
-
-    def __getitem__(self, rows: slice | np.ndarray) -> Self:
-        return type(self)(self.symbol, *(column[rows] for column in self.columns))
 
     def __iter__(self) -> Iterator[Trade]:
         rows = zip(*(column.tolist() for column in self.columns), strict=True)
@@ -92,26 +132,7 @@ class Trades:
         )
 
     @classmethod
-    def empty(cls, symbol: str) -> Self:
-        """No trades."""
-        return cls.of(symbol, [], [], [], [], [])
-
-    @classmethod
     def from_rows(cls, symbol: str, rows: Iterable[Trade]) -> Self:
         """Columns of single trades of one symbol, in the order given."""
         table = [(t.trade_id, t.ts_us, t.price, t.qty, t.buyer_is_maker) for t in rows]
         return cls.of(symbol, *zip(*table, strict=True)) if table else cls.empty(symbol)
-
-    @classmethod
-    def concat(cls, symbol: str, parts: Iterable["Trades"]) -> Self:
-        """The parts one after the other."""
-        kept = [part for part in parts if len(part)]
-        if not kept:
-            return cls.empty(symbol)
-        return cls(symbol, *(np.concatenate(columns) for columns in zip(*(p.columns for p in kept), strict=True)))
-
-    def sorted_by_id(self) -> Self:
-        """The same rows by increasing trade id; itself where they already are."""
-        if self.trade_id.size < 2 or bool(np.all(self.trade_id[1:] > self.trade_id[:-1])):
-            return self
-        return self[np.argsort(self.trade_id, kind="stable")]

@@ -13,6 +13,9 @@
     reading     all of it at one moment
     meter       the same, kept up to date at the cost of the new trades
     live        a meter between threads
+    quotes      what best bid and ask tell: spreads, microprice, order flow of the quotes
+    pair_costs  what a round trip in a pair costs at the best quotes
+    quote_meter the reading of quotes at one moment, kept up to date
     columns     what all ask of their input
 
 Times are microseconds, prices in quote currency, quantities in base currency. The exchange prints who the maker was;
@@ -32,6 +35,19 @@ from analytics.microstructure.impact import KyleLambda, amihud, kyle_lambda, rol
 from analytics.microstructure.live import LiveTape
 from analytics.microstructure.meter import TapeMeter, tape_reading
 from analytics.microstructure.overlaps import HayashiYoshida, hayashi_yoshida, thinned, tick_returns
+from analytics.microstructure.pair_costs import BestQuote, LegCost, PairCost, pair_cost
+from analytics.microstructure.quote_meter import QuoteMeter, QuoteParams, QuoteReading, quote_reading
+from analytics.microstructure.quotes import (
+    EffectiveSpread,
+    QuotedSpread,
+    QuoteOfi,
+    effective_spread,
+    microprice,
+    quote_imbalance,
+    quote_ofi,
+    quoted_spread,
+    usable_quotes,
+)
 from analytics.microstructure.reading import TapeParams, TapeReading
 from analytics.microstructure.sides import SideAccuracy, lee_ready, quotes_before, side_accuracy, tick_rule
 from analytics.microstructure.signature import Signature, realised_volatility, signature_plot
@@ -40,12 +56,21 @@ from analytics.microstructure.toxicity import Vpin, vpin
 from analytics.microstructure.velocity import LevelLearner, NormalLevel, TickVelocity, normal_level, tick_velocity
 
 __all__ = [
+    "BestQuote",
     "Cells",
+    "EffectiveSpread",
     "HayashiYoshida",
     "KyleLambda",
+    "LegCost",
     "LevelLearner",
     "LiveTape",
     "NormalLevel",
+    "PairCost",
+    "QuoteMeter",
+    "QuoteOfi",
+    "QuoteParams",
+    "QuoteReading",
+    "QuotedSpread",
     "SideAccuracy",
     "Signature",
     "TakerFlow",
@@ -58,14 +83,21 @@ __all__ = [
     "Vpin",
     "amihud",
     "cumulative_delta",
+    "effective_spread",
     "hayashi_yoshida",
     "kyle_lambda",
     "large_prints",
     "lee_ready",
     "liquidity_score",
+    "microprice",
     "momentum_quality",
     "normal_level",
     "order_flow_imbalance",
+    "pair_cost",
+    "quote_imbalance",
+    "quote_ofi",
+    "quote_reading",
+    "quoted_spread",
     "quotes_before",
     "realised_volatility",
     "roll_spread",
@@ -79,6 +111,7 @@ __all__ = [
     "tick_rule",
     "tick_velocity",
     "trade_sizes",
+    "usable_quotes",
     "volatility_regime",
     "vpin",
     "vwap_distance_bp",

@@ -51,7 +51,7 @@ def tape_reading(trades: Tape, now_us: int, params: TapeParams | None = None) ->
         No trade up to now.
     """
     meter = TapeMeter(params)
-    meter.feed(_until(trades, now_us))
+    meter.feed(until(trades, now_us))
     return meter.reading(now_us)
 
 
@@ -75,7 +75,7 @@ class TapeMeter:
         self._taught = 0  # the first cell that the levels have not seen
         self._delta = 0.0
         self._buckets = new_buckets(self.params.buckets)
-        self._sizes = _Recent(self.params.window_s)
+        self._sizes = Recent(self.params.window_s)
 
     def feed(self, trades: Tape) -> None:
         """Take in trades. Those already known are passed over.
@@ -85,7 +85,7 @@ class TapeMeter:
         InputError
             A price or quantity that is none; nothing of the batch is taken in then.
         """
-        rows = _in_order(trades, self._last_id)
+        rows = in_order(trades, self._last_id)
         ts_us, price, qty, sold = read(rows)
         self.late += trades.trade_id.size - ts_us.size
         if not ts_us.size:
@@ -182,41 +182,49 @@ class TapeMeter:
         self._taught = end
 
 
-class _Recent:
-    """Sizes of the newest trades, as far as a window may ask for them; memory and moves grow with the window only."""
+class Recent:
+    """The newest of some values with increasing numbers, as far back as `span`; memory and moves grow with it only."""
 
-    def __init__(self, cells: int) -> None:
-        self._cells = cells
-        self._number, self._qty = np.empty(0, np.int64), np.empty(0)
+    def __init__(self, span: int) -> None:
+        self._span = span
+        self._number, self._value = np.empty(0, np.int64), np.empty(0)
         self._begin = self._end = 0
 
-    def add(self, number: np.ndarray, qty: np.ndarray) -> None:
-        """Take in sizes of trades in these cells, and forget those that no window can hold any more."""
-        oldest = number[-1] - self._cells
+    @property
+    def numbers(self) -> np.ndarray:
+        """Those held, increasing; as `values` to be used before the next `add`."""
+        return self._number[self._begin : self._end]
+
+    @property
+    def values(self) -> np.ndarray:
+        """One a number."""
+        return self._value[self._begin : self._end]
+
+    def add(self, number: np.ndarray, value: np.ndarray) -> None:
+        """Take in values of these numbers, and forget those farther back than the span."""
+        oldest = number[-1] - self._span
         start = int(np.searchsorted(number, oldest))
-        number, qty = number[start:], qty[start:]
-        self._begin += int(np.searchsorted(self._number[self._begin : self._end], oldest))
-        if self._end + qty.size > self._qty.size:
-            self._move(qty.size)
-        end = self._end + qty.size
-        self._number[self._end : end], self._qty[self._end : end] = number, qty
+        number, value = number[start:], value[start:]
+        self._begin += int(np.searchsorted(self.numbers, oldest))
+        if self._end + value.size > self._value.size:
+            self._move(value.size)
+        end = self._end + value.size
+        self._number[self._end : end], self._value[self._end : end] = number, value
         self._end = end
 
-    def since(self, cell: int) -> np.ndarray:
-        """Sizes of trades in this cell and later ones."""
-        number = self._number[self._begin : self._end]
-        return self._qty[self._begin + int(np.searchsorted(number, cell)) : self._end]
+    def since(self, number: int) -> np.ndarray:
+        """Values of this number and later ones."""
+        return self.values[int(np.searchsorted(self.numbers, number)) :]
 
     def _move(self, more: int) -> None:
         """Begin at the front again, in arrays twice as large as what they must hold."""
-        held = slice(self._begin, self._end)
         size, room = self._end - self._begin, 2 * (self._end - self._begin + more)
-        number, qty = np.empty(room, np.int64), np.empty(room)
-        number[:size], qty[:size] = self._number[held], self._qty[held]
-        self._number, self._qty, self._begin, self._end = number, qty, 0, size
+        number, value = np.empty(room, np.int64), np.empty(room)
+        number[:size], value[:size] = self.numbers, self.values
+        self._number, self._value, self._begin, self._end = number, value, 0, size
 
 
-def _in_order(trades: Tape, after_id: int) -> Tape:
+def in_order(trades: Tape, after_id: int) -> Tape:
     """The trades of larger ids by increasing id, each once: of equal ones the first."""
     ids = trades.trade_id
     if ids.size and ids[0] > after_id and (ids[1:] > ids[:-1]).all():
@@ -227,7 +235,7 @@ def _in_order(trades: Tape, after_id: int) -> Tape:
     return Rows.of(trades, order[new & (sorted_ids > after_id)])
 
 
-def _until(trades: Tape, now_us: int) -> Tape:
+def until(trades: Tape, now_us: int) -> Tape:
     """The trades up to now."""
     known = trades.ts_us <= now_us
     return trades if known.all() else Rows.of(trades, known)
