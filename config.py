@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     # Aggregate trades (ids without holes, so completeness can be proved) or raw trades.
     stream: Literal["aggTrade", "trade"] = "aggTrade"
+    # Whether best bid and ask are asked of the exchange too, over a second connection: hundreds a second for a busy
+    # symbol, kept in memory only. The demo market, and recordings that hold them, show them anyway.
+    quotes: bool = False
     # Scheme, host, port and path prefix of the exchange; empty = Binance's own for the source.
     ws_url: str = ""
     rest_url: str = ""

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,10 @@ from data.feeds.feed import Feed
 from data.feeds.replay import ReplayFeed
 from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
-from data.feeds.socket import SocketFeed
+from data.feeds.socket import QuoteFeed, SocketFeed
 from data.ingestion import Gap
 from data.legs import legs
+from data.quotes import Quotes
 from data.retention import Retention
 from data.session import Session
 from data.trades import Trades
@@ -78,6 +79,26 @@ class SymbolStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class QuoteStatus:
+    """How the quotes of one symbol stand; received = kept + deduped + older + rejected."""
+
+    received: int
+    kept: int
+    deduped: int
+    older: int
+    rejected: dict[str, int]
+    renumbered: int
+    last_quote_us: int | None
+    last_quote_age_s: float | None  # since it arrived: quotes are pushed at each change
+    bid: float | None  # newest, as they came: 0 is an empty side
+    bid_qty: float | None
+    ask: float | None
+    ask_qty: float | None
+    quotes_per_s: float
+    reconnects: int  # of the connection that all symbols share
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How the whole capture stands, as one immutable value."""
 
@@ -100,6 +121,8 @@ class Status:
     backfill: dict[str, Any] | None = None  # how the repair of gaps stands, for a live market
     storage_note: str | None = None  # what happened to the database file, until it is dismissed
     log_bytes: int = 0  # of SQLite's write-ahead log
+    quotes: dict[str, QuoteStatus] = field(default_factory=dict)  # empty where no quote has come
+    quote_feed: dict[str, Any] | None = None  # how the connection for quotes stands, where there is one
     sqlite_writers: str = sqlite.WRITERS
     sqlite_breaks_shared_logs: bool = sqlite.breaks_shared_logs(sqlite3.sqlite_version_info)
 
@@ -204,6 +227,10 @@ class Engine:
     def ticks(self, symbol: str, limit: int = 1_000, since_us: int = 0) -> Trades:
         """The newest `limit` trades held of one symbol, by id, not older than `since_us`."""
         return self.session.buffer.snapshot(symbol, since_us, limit)
+
+    def quotes(self, symbol: str, limit: int = 1_000, since_us: int = 0) -> Quotes:
+        """The newest `limit` best quotes held of one symbol, by id, not older than `since_us`; none without a feed."""
+        return self.session.quotes.snapshot(symbol, since_us, limit)
 
     def bars(self, symbol: str, timeframe: str, limit: int = 500) -> pd.DataFrame:
         """The newest `limit` bars of one symbol, the forming one last.
@@ -328,6 +355,8 @@ class Engine:
             backfill=_backfill_status(session, now_s),
             storage_note=session.mirror.storage_note,
             log_bytes=sqlite.log_bytes(self.settings.database),
+            quotes=_quote_status(session, now_s),
+            quote_feed=_quote_feed_status(session, now_s),
         )
 
     def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
@@ -510,6 +539,7 @@ class Engine:
                 self.settings.buffer,
                 history=self._history(market) if feed.contiguous else None,
                 repair_most=self.settings.backfill,
+                quote_feed=self._quote_feed(market),
             )
             session.ingestion.on_emit.append(self._emitted)
             session.mirror.retention = Retention(self.settings.retention_days, self.settings.retention_gb)
@@ -533,6 +563,12 @@ class Engine:
             settings.stream,
             first_data_s=settings.live_deadline_s,
         )
+
+    def _quote_feed(self, market: str) -> QuoteFeed | None:
+        """A second connection, for best quotes, where the exchange is asked for them; not started."""
+        if market not in MARKETS or not self.settings.quotes:
+            return None
+        return QuoteFeed(MARKETS[market], self.settings.ws_base(market), self._symbols)
 
     def _history(self, market: str) -> Rest | None:
         """Where the trades come from that a live market missed."""
@@ -687,6 +723,45 @@ def _backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:
         "detail": state.detail,
         "retry_in_s": retry_in_s,
         "unlisted": list(state.unlisted),
+    }
+
+
+def _quote_status(session: Session, now_s: float) -> dict[str, QuoteStatus]:
+    reconnects = 0 if session.quote_feed is None else session.quote_feed.state.reconnects
+    rows = {}
+    for symbol, counts in session.quotes.counts().items():
+        last, heard_s = counts.last, counts.last_monotonic_s
+        rows[symbol] = QuoteStatus(
+            received=counts.received,
+            kept=counts.kept,
+            deduped=counts.deduped,
+            older=counts.older,
+            rejected=counts.rejected,
+            renumbered=counts.renumbered,
+            last_quote_us=None if last is None else last.ts_us,
+            last_quote_age_s=None if heard_s is None else now_s - heard_s,
+            bid=None if last is None else last.bid,
+            bid_qty=None if last is None else last.bid_qty,
+            ask=None if last is None else last.ask,
+            ask_qty=None if last is None else last.ask_qty,
+            quotes_per_s=counts.quotes_per_s,
+            reconnects=reconnects,
+        )
+    return rows
+
+
+def _quote_feed_status(session: Session, now_s: float) -> dict[str, Any] | None:
+    """Mode and reason of the second connection; its failures are told here and nowhere else."""
+    if session.quote_feed is None:
+        return None
+    state = session.quote_feed.state
+    retry_in_s = None if state.retry_at_s is None else max(0.0, state.retry_at_s - now_s)
+    return {
+        "mode": state.mode,
+        "detail": state.detail,
+        "retry_in_s": retry_in_s,
+        "reconnects": state.reconnects,
+        "unattributed": dict(session.quotes.unattributed),
     }
 
 

@@ -175,13 +175,12 @@ class QuoteBook:
         ids, times = quotes.update_id[start:], quotes.ts_us[start:]
         newest = np.maximum.accumulate(np.maximum(ids, books.last_id))
         before = np.concatenate(([books.last_id], newest[:-1]))
-        latest_us = np.maximum.accumulate(np.maximum(times, books.last_us))
-        ahead_us = times - np.concatenate(([books.last_us], latest_us[:-1]))
-        anew = np.flatnonzero((ids < before) & (ahead_us > RENUMBERED_US))
+        fresh = ids > before
+        latest_us = np.maximum.accumulate(np.where(fresh, times, books.last_us))  # of those that count
+        anew = np.flatnonzero((ids < before) & (times - latest_us > RENUMBERED_US))
         stop = int(anew[0]) if anew.size else ids.size
-        fresh = (ids > before)[:stop]
         repeated = int(np.count_nonzero((ids == before)[:stop]))
-        kept = quotes[start : start + stop][fresh]
+        kept = quotes[start : start + stop][fresh[:stop]]
         books.deduped += repeated
         books.kept += len(kept)
         books.older += stop - repeated - len(kept)

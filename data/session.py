@@ -10,9 +10,11 @@ import pandas as pd
 from analytics.resampling import BarColumns, timeframe_us
 from data import sqlite
 from data.backfill import Backfill
-from data.feeds.feed import Feed
+from data.feeds.feed import Feed, QuotingFeed
 from data.feeds.rest import Rest
+from data.feeds.socket import QuoteFeed
 from data.ingestion import Gap, Ingestion, still_missing
+from data.quotes import QuoteBook
 from data.rebuild import Rebuild
 from data.resampler import Resampler
 from data.storage import Mirror, TickBuffer
@@ -77,9 +79,18 @@ class Session:
     """Everything that belongs to one market. Trades of another market are another session."""
 
     def __init__(
-        self, feed: Feed, database: Path, capacity: int, *, history: Rest | None = None, repair_most: int = 1_000_000
+        self,
+        feed: Feed,
+        database: Path,
+        capacity: int,
+        *,
+        history: Rest | None = None,
+        repair_most: int = 1_000_000,
+        quote_feed: QuoteFeed | None = None,
     ) -> None:
         self.feed = feed
+        self.quote_feed = quote_feed
+        self.quotes = QuoteBook()
         self.database = database
         self.buffer = TickBuffer(capacity)
         self.mirror = Mirror(database, feed.venue, feed.stream)
@@ -112,7 +123,11 @@ class Session:
         """
         self.mirror.start()
         self.follow(symbols)
+        if isinstance(self.feed, QuotingFeed):
+            self.feed.quote_sink = self.quotes
         self.feed.start(self.ingestion)
+        if self.quote_feed is not None:
+            self.quote_feed.start(self.quotes)
         if self.history is not None and self.backfill is not None:
             key = f"{self.feed.venue} closed until"
             self.history.on_closed = lambda until_us: self.mirror.put_note(key, str(until_us))
@@ -122,6 +137,8 @@ class Session:
     def stop(self) -> None:
         """Stop the feed, put everything queued on disk, close the file."""
         self.feed.stop()
+        if self.quote_feed is not None:
+            self.quote_feed.stop()
         if self.backfill is not None:
             self.backfill.stop()
         self.housekeep(final=True)
@@ -130,6 +147,8 @@ class Session:
     def follow(self, symbols: Iterable[str]) -> None:
         """Take these symbols up: their bars are stored, and if live, memory begins with the newest stored trades."""
         self.symbols = tuple(symbols)
+        if self.quote_feed is not None:
+            self.quote_feed.set_symbols(self.symbols)
         for symbol in self.symbols:
             if self.live and not self.buffer.count(symbol):
                 self._resume(symbol)

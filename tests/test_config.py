@@ -13,6 +13,7 @@ def test_defaults_are_those_of_the_documentation():
     assert settings.source == "auto"
     assert settings.symbols == ("BTCUSDT", "ETHUSDT")
     assert settings.stream == "aggTrade"
+    assert settings.quotes is False
     assert settings.database == config.ROOT / "var" / "pairscope.db"
     assert (settings.host, settings.port, settings.buffer, settings.speed) == ("127.0.0.1", 8501, 1_000_000, 1.0)
 
@@ -21,9 +22,11 @@ def test_the_environment_is_read_and_an_option_wins(monkeypatch):
     monkeypatch.setenv("PAIRSCOPE_SYMBOLS", " btcusdt, ethusdt ,BTCUSDT,")
     monkeypatch.setenv("PAIRSCOPE_PORT", "9000")
     monkeypatch.setenv("PAIRSCOPE_DATABASE", "")
+    monkeypatch.setenv("PAIRSCOPE_QUOTES", "true")
     settings = config.load(port=9001)
     assert settings.symbols == ("BTCUSDT", "ETHUSDT")
     assert settings.port == 9001
+    assert settings.quotes is True
     assert settings.database.name == "pairscope.db"
 
 
@@ -39,6 +42,7 @@ def test_recordings_are_a_list_of_files(tmp_path, monkeypatch):
 BAD = [
     ("source", "kraken", ["PAIRSCOPE_SOURCE", "binance-um", "'kraken'"]),
     ("stream", "depth", ["PAIRSCOPE_STREAM", "'depth'"]),
+    ("quotes", "some", ["PAIRSCOPE_QUOTES", "boolean", "'some'"]),
     ("symbols", "", ["PAIRSCOPE_SYMBOLS", "1 to 1000", "0"]),
     ("symbols", "BTC/USDT", ["PAIRSCOPE_SYMBOLS", "letters, digits or underscores", "BTC/USDT"]),
     ("symbols", "X" * 33, ["PAIRSCOPE_SYMBOLS", "1 to 32"]),

@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
 import numpy as np
 
-from data.trades import MAX_ID, Trade, Trades
+from data.quotes import Quotes
+from data.trades import MAX_ID, Columns, Trade, Trades
 from utils.clock import EARLIEST_US, LATEST_US, US_PER_MS, us_from_epoch
 from utils.errors import FrameError, InputError
 
 NAMES_PER_FRAME = 200  # names in one SUBSCRIBE frame; more were never seen accepted
 STREAMS_PER_CONNECTION = 1024  # the exchange's limit: one more and it closes the connection
+QUOTES = "bookTicker"  # the stream of best bid and ask
 ID_FIELD = {"aggTrade": "a", "trade": "t"}  # event -> field of its id; a spot trade of before 2024-06 has another "a"
 
 # --- markets ------------------------------------------------------------------------------------
@@ -36,6 +38,7 @@ class Market:
 
     venue: str
     routes: Mapping[str, str]  # stream -> path before /stream and /ws; the wrong one acknowledges and stays silent
+    quotes_route: str  # the same for best bid and ask
     contiguous: frozenset[str]  # streams whose ids follow each other without holes
     rest_path: str  # path before /aggTrades, /exchangeInfo, ...
     pages: Mapping[str, tuple[str, int]]  # stream -> REST path of its past trades by id, and weight of a page
@@ -50,6 +53,8 @@ class Market:
         InputError
             This market has no such trade stream.
         """
+        if stream == QUOTES:
+            return self.quotes_route
         if stream not in self.routes:
             raise InputError(f"stream must be one of {', '.join(self.routes)}, was {stream!r}", "stream")
         return self.routes[stream]
@@ -59,6 +64,7 @@ class Market:
 USDM = Market(
     venue="binance-um",
     routes={"aggTrade": "/market", "trade": "/public"},
+    quotes_route="/public",
     contiguous=frozenset({"aggTrade"}),
     rest_path="/fapi/v1",
     pages={"aggTrade": ("/aggTrades", 20)},
@@ -68,6 +74,7 @@ USDM = Market(
 SPOT = Market(
     venue="binance-spot",
     routes={"aggTrade": "", "trade": ""},
+    quotes_route="",
     contiguous=frozenset({"aggTrade", "trade"}),
     rest_path="/api/v3",
     pages={"aggTrade": ("/aggTrades", 4), "trade": ("/historicalTrades", 25)},
@@ -100,7 +107,7 @@ def stream_url(base: str, market: Market, streams: Sequence[str] = ()) -> str:
 def subscribe_frames(streams: Sequence[str], first_id: int, method: str = "SUBSCRIBE") -> list[str]:
     """Texts that subscribe to (or, by `method`, unsubscribe from) streams, at most 200 names in each."""
     batches = [list(streams[start : start + NAMES_PER_FRAME]) for start in range(0, len(streams), NAMES_PER_FRAME)]
-    return [_json({"method": method, "params": batch, "id": first_id + n}) for n, batch in enumerate(batches)]
+    return [to_json({"method": method, "params": batch, "id": first_id + n}) for n, batch in enumerate(batches)]
 
 
 def format_trade(trade: Trade, market: Market, stream: str, combined: bool = True) -> str:
@@ -121,7 +128,7 @@ def format_trade(trade: Trade, market: Market, stream: str, combined: bool = Tru
         event |= {"m": trade.buyer_is_maker, "st": 1}
     else:
         event |= {"m": trade.buyer_is_maker, "M": True}
-    return _json({"stream": stream_name(trade.symbol, stream), "data": event} if combined else event)
+    return to_json({"stream": stream_name(trade.symbol, stream), "data": event} if combined else event)
 
 
 def plain_decimal(value: float) -> str:
@@ -129,7 +136,8 @@ def plain_decimal(value: float) -> str:
     return format(Decimal(repr(value)), "f")
 
 
-def _json(value: object) -> str:
+def to_json(value: object) -> str:
+    """Text without spaces, as the exchange prints it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -137,26 +145,26 @@ def _json(value: object) -> str:
 # What can be checked while decoding is checked there: types, ids, times in milliseconds, kind. An event that fails,
 # be it for an honest reason (microseconds), is judged field by field in `_sort_trade`.
 
-_Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
-_Ms = Annotated[int, msgspec.Meta(ge=EARLIEST_US // US_PER_MS, lt=LATEST_US // US_PER_MS)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+Ms = Annotated[int, msgspec.Meta(ge=EARLIEST_US // US_PER_MS, lt=LATEST_US // US_PER_MS)]
 
 
 class _AggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     symbol: str = msgspec.field(name="s")
-    trade_id: _Id = msgspec.field(name="a")
+    trade_id: Id = msgspec.field(name="a")
     price: str = msgspec.field(name="p")
     qty: str = msgspec.field(name="q")
-    time: _Ms = msgspec.field(name="T")
+    time: Ms = msgspec.field(name="T")
     maker: bool = msgspec.field(name="m")
     event_time: int = msgspec.field(name="E", default=0)
 
 
 class _RawTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     symbol: str = msgspec.field(name="s")
-    trade_id: _Id = msgspec.field(name="t")
+    trade_id: Id = msgspec.field(name="t")
     price: str = msgspec.field(name="p")
     qty: str = msgspec.field(name="q")
-    time: _Ms = msgspec.field(name="T")
+    time: Ms = msgspec.field(name="T")
     maker: bool = msgspec.field(name="m")
     event_time: int = msgspec.field(name="E", default=0)
     kind: Literal["MARKET"] = msgspec.field(name="X", default="MARKET")  # not INSURANCE_FUND, ADL, NA
@@ -165,20 +173,20 @@ class _RawTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
 class _AggRow(msgspec.Struct, gc=False):
     """One row of REST aggTrades."""
 
-    trade_id: _Id = msgspec.field(name="a")
+    trade_id: Id = msgspec.field(name="a")
     price: str = msgspec.field(name="p")
     qty: str = msgspec.field(name="q")
-    time: _Ms = msgspec.field(name="T")
+    time: Ms = msgspec.field(name="T")
     maker: bool = msgspec.field(name="m")
 
 
 class _RawRow(msgspec.Struct, gc=False):
     """One row of REST historicalTrades."""
 
-    trade_id: _Id = msgspec.field(name="id")
+    trade_id: Id = msgspec.field(name="id")
     price: str
     qty: str
-    time: _Ms
+    time: Ms
     maker: bool = msgspec.field(name="isBuyerMaker")
 
 
@@ -202,15 +210,17 @@ class _ExchangeInfo(msgspec.Struct):
 
 
 _Event = _AggTrade | _RawTrade
+E = TypeVar("E", bound=Any)  # an event, which has a symbol
+C = TypeVar("C", bound=Columns)
 # What a decoder raises on bytes that are no JSON, not of the type, not UTF-8, or nested without end.
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _TYPES: dict[str | None, Any] = {None: _Event, "aggTrade": _AggTrade, "trade": _RawTrade}
 _RAW = {stream: msgspec.json.Decoder(kind).decode for stream, kind in _TYPES.items()}
 _COMBINED: dict[str | None, Callable[[bytes], Any]] = {
     stream: msgspec.json.Decoder(msgspec.defstruct("Combined", [("data", kind)], gc=False)).decode
     for stream, kind in _TYPES.items()
 }
-_WRAPPED = b'{"stream"'
+WRAPPED = b'{"stream"'
 _PAGES: dict[str, Callable[[bytes], Any]] = {
     "aggTrade": msgspec.json.Decoder(list[_AggRow]).decode,
     "trade": msgspec.json.Decoder(list[_RawRow]).decode,
@@ -228,12 +238,13 @@ class Decoded:
     """What a batch of frames held."""
 
     trades: list[Trades] = field(default_factory=list)  # one per symbol, rows in order of arrival
+    quotes: list[Quotes] = field(default_factory=list)  # the same
     rejected: Counter[tuple[str | None, str]] = field(default_factory=Counter)  # (symbol where readable, reason)
     acks: int = 0  # an acknowledgement proves nothing: wrong names and routes get one too
     errors: list[str] = field(default_factory=list)
     other: int = 0  # readable, but not of the trade stream asked for
     shutdown: bool = False  # the server announced that it will close
-    event_us: int | None = None  # newest event time of the trades read
+    event_us: int | None = None  # newest event time of what was read
 
 
 def decode(frames: Iterable[bytes], stream: str | None = None) -> Decoded:
@@ -247,16 +258,16 @@ def decode(frames: Iterable[bytes], stream: str | None = None) -> Decoded:
     combined, raw = _COMBINED[stream], _RAW[stream]
     frames = list(frames)
     try:
-        if frames and frames[0].startswith(_WRAPPED):  # as one connection does: all frames in one envelope, or none
+        if frames and frames[0].startswith(WRAPPED):  # as one connection does: all frames in one envelope, or none
             events = [combined(frame).data for frame in frames]
         else:
             events = [raw(frame) for frame in frames]
         plain = True
-    except _UNREADABLE:
+    except UNREADABLE:
         plain = _decode_each(frames, stream, batch, events)
     if events:
         newest = max([event.event_time for event in events])
-        batch.event_us = us_from_epoch(newest) if _is_time(newest) else None
+        batch.event_us = us_from_epoch(newest) if is_time(newest) else None
         batch.trades = _trades(events, plain, batch.rejected)
     return batch
 
@@ -298,7 +309,7 @@ def parse_page(body: bytes, symbol: str, stream: str) -> tuple[Trades, int]:
     """
     try:
         rows = _PAGES[stream](body)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise FrameError(f"unreadable page of trades: {exc}") from None
     good = [row for row in rows if _is_positive(row.price) and _is_positive(row.qty)]
     if not good:
@@ -315,7 +326,7 @@ def parse_exchange_info(body: bytes) -> Listing:
     """
     try:
         info = _EXCHANGE_INFO(body)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise FrameError(f"unreadable exchangeInfo: {exc}") from None
     minute = ("REQUEST_WEIGHT", "MINUTE", 1)
     weights = [limit.limit for limit in info.limits if (limit.kind, limit.interval, limit.count) == minute]
@@ -329,8 +340,8 @@ def _decode_each(frames: list[bytes], stream: str | None, batch: Decoded, events
     plain = True
     for frame in frames:
         try:
-            events.append(combined(frame).data if frame.startswith(_WRAPPED) else raw(frame))
-        except _UNREADABLE:
+            events.append(combined(frame).data if frame.startswith(WRAPPED) else raw(frame))
+        except UNREADABLE:
             event = _sort_out(frame, stream, batch)
             if event:
                 events.append(event)
@@ -341,26 +352,26 @@ def _decode_each(frames: list[bytes], stream: str | None, batch: Decoded, events
 def _trades(events: list[_Event], plain: bool, rejected: Counter[tuple[str | None, str]]) -> list[Trades]:
     """Columns per symbol; events that are no trades are counted and left out."""
     try:
-        return list(_grouped(events, plain))
+        return list(grouped(events, lambda rows: _columns(rows, plain), Trades))
     except ValueError:
         kept = [event for event in events if not _is_rejected(event, rejected)]
-        return list(_grouped(kept, plain)) if kept else []
+        return list(grouped(kept, lambda rows: _columns(rows, plain), Trades)) if kept else []
 
 
-def _grouped(events: list[_Event], plain: bool) -> Iterator[Trades]:
+def grouped(events: list[E], columns: Callable[[list[E]], tuple[np.ndarray, ...]], kind: type[C]) -> Iterator[C]:
     """Columns of each symbol. Raises ValueError where any event is at fault."""
     symbols = [event.symbol for event in events]
     distinct = sorted(set(symbols))
-    if not all(map(_is_symbol, distinct)):
+    if not all(map(is_symbol, distinct)):
         raise ValueError("symbol")
     if len(distinct) == 1:
-        yield Trades(distinct[0], *_columns(events, plain))
+        yield kind.made(distinct[0], columns(events))
         return
     counts = Counter(symbols)
-    columns, start = _columns(sorted(events, key=_BY_SYMBOL), plain), 0  # order of arrival is kept within each
+    table, start = columns(sorted(events, key=_BY_SYMBOL)), 0  # order of arrival is kept within each
     for symbol in distinct:
         stop = start + counts[symbol]
-        yield Trades(symbol, *(column[start:stop] for column in columns))
+        yield kind.made(symbol, (column[start:stop] for column in table))
         start = stop
 
 
@@ -377,7 +388,15 @@ def _columns(events: Sequence[_Event] | Sequence[_AggRow] | Sequence[_RawRow], p
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """Positive finite floats from plain decimals.
+    """Positive finite floats from plain decimals; ValueError where one is none."""
+    numbers = decimals(texts)
+    if not numbers.all():
+        raise ValueError("a zero")
+    return numbers
+
+
+def decimals(texts: list[str]) -> np.ndarray:
+    """Finite floats >= 0 from plain decimals; ValueError where one is none.
 
     Nothing but digits and points is let through, then JSON's grammar refuses what is left ("1.", ".5", "01",
     "1.2.3", more digits than a float holds): three times faster than a pattern and `float` for each.
@@ -389,14 +408,14 @@ def _numbers(texts: list[str]) -> np.ndarray:
         numbers = _NUMBERS(b"[%b]" % text)
     except msgspec.MsgspecError as exc:
         raise ValueError(str(exc)) from None
-    if len(numbers) != len(texts) or 0.0 in numbers:
-        raise ValueError("one number too many, or a zero")
+    if len(numbers) != len(texts):
+        raise ValueError("one number too many")
     return np.array(numbers)
 
 
 def _is_rejected(event: _Event, rejected: Counter[tuple[str | None, str]]) -> bool:
     """Count an event whose symbol, price or quantity is at fault; the rest was checked in decoding."""
-    if not _is_symbol(event.symbol):
+    if not is_symbol(event.symbol):
         rejected[None, "symbol"] += 1
     elif not _is_positive(event.price):
         rejected[event.symbol, "price"] += 1
@@ -408,10 +427,16 @@ def _is_rejected(event: _Event, rejected: Counter[tuple[str | None, str]]) -> bo
 
 
 def _is_positive(text: str) -> bool:
-    return bool(_DECIMAL.fullmatch(text)) and 0 < float(text) < math.inf
+    return is_decimal(text) and float(text) > 0
 
 
-def _is_time(value: int) -> bool:
+def is_decimal(text: str) -> bool:
+    """Whether a text is a plain decimal, finite and >= 0."""
+    return bool(_DECIMAL.fullmatch(text)) and float(text) < math.inf
+
+
+def is_time(value: int) -> bool:
+    """Whether a number is a time in some unit."""
     try:
         return us_from_epoch(value) > 0
     except ValueError:
@@ -419,7 +444,7 @@ def _is_time(value: int) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_symbol(text: str) -> bool:
+def is_symbol(text: str) -> bool:
     """1 to 32 letters, digits or underscores in upper case; letters of any script, the exchange lists such."""
     return 1 <= len(text) <= 32 and all(c.isalnum() or c == "_" for c in text) and text == text.upper()
 
@@ -429,12 +454,18 @@ def _is_symbol(text: str) -> bool:
 
 def _sort_out(frame: bytes, stream: str | None, batch: Decoded) -> _Event | None:
     """Put a frame that typed decoding refused where it belongs; the event where it is a trade after all."""
+    message = read_message(frame, batch)
+    return None if message is None else _sort_message(message, stream, batch)
+
+
+def read_message(frame: bytes, batch: Decoded) -> dict[str, Any] | None:
+    """The object that a frame holds; counted where it holds none."""
     try:
         message = msgspec.json.decode(frame)
-    except _UNREADABLE:
+    except UNREADABLE:
         message = None
     if isinstance(message, dict):
-        return _sort_message(message, stream, batch)
+        return message
     if isinstance(message, list):  # all-market streams push arrays
         batch.other += 1
     else:
@@ -447,14 +478,19 @@ def _sort_message(message: dict[str, Any], stream: str | None, batch: Decoded) -
     kind = str(event.get("e", "")) if isinstance(event, dict) else ""
     if kind in ID_FIELD:
         return _sort_trade(event, stream, batch)
+    sort_rest(message, kind, name, tuple(ID_FIELD), batch)
+    return None
+
+
+def sort_rest(message: Mapping[str, Any], kind: str, name: str, streams: Sequence[str], batch: Decoded) -> None:
+    """Count a message of some event type and stream name that holds no event of these streams."""
     if kind == "serverShutdown" or name == "!serverShutdown":
         batch.shutdown = True
-    elif name.partition("@")[2] in ID_FIELD:
-        symbol = name.partition("@")[0].upper()  # of a trade stream, without a trade in it
-        batch.rejected[symbol if _is_symbol(symbol) else None, "frame"] += 1
+    elif name.partition("@")[2] in streams:
+        symbol = name.partition("@")[0].upper()  # of such a stream, without its event
+        batch.rejected[symbol if is_symbol(symbol) else None, "frame"] += 1
     elif not _is_reply(message, batch):
         batch.other += 1
-    return None
 
 
 def _is_reply(message: Mapping[str, Any], batch: Decoded) -> bool:
@@ -479,7 +515,7 @@ def _sort_trade(event: Mapping[str, Any], stream: str | None, batch: Decoded) ->
         return None
     reason, symbol = _fault(event), event.get("s")
     if reason:
-        known = isinstance(symbol, str) and _is_symbol(symbol)
+        known = isinstance(symbol, str) and is_symbol(symbol)
         batch.rejected[symbol if known else None, reason] += 1
         return None
     pushed = event.get("E")
@@ -492,16 +528,17 @@ def _fault(event: Mapping[str, Any]) -> str:
     if event["e"] == "trade" and event.get("X", "MARKET") != "MARKET":
         return "not_market"
     rules: tuple[tuple[str, type, Callable[[Any], bool], str], ...] = (
-        ("s", str, _is_symbol, "symbol"),
+        ("s", str, is_symbol, "symbol"),
         (ID_FIELD[event["e"]], int, lambda value: 0 <= value <= MAX_ID, "id"),
-        ("T", int, _is_time, "time"),
+        ("T", int, is_time, "time"),
         ("p", str, _is_positive, "price"),
         ("q", str, _is_positive, "qty"),
         ("m", bool, lambda _: True, "maker"),
     )
-    return next((why for key, kind, holds, why in rules if not _has(event, key, kind, holds)), "")
+    return next((why for key, kind, holds, why in rules if not has(event, key, kind, holds)), "")
 
 
-def _has(event: Mapping[str, Any], key: str, kind: type, holds: Callable[[Any], bool]) -> bool:
+def has(event: Mapping[str, Any], key: str, kind: type, holds: Callable[[Any], bool]) -> bool:
+    """Whether a field is there, of exactly this type, and as it should be."""
     value = event.get(key)
     return type(value) is kind and holds(value)  # exactly: True is no id

@@ -1,8 +1,9 @@
 """What a feed is: something that delivers batches of trades to a sink, from a thread of its own."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from data.quotes import QuoteSink
 from data.trades import Trades
 
 
@@ -44,3 +45,10 @@ class Feed(Protocol):
 
     def stop(self) -> None:
         """Stop and join; nothing is delivered afterwards. Safe to call twice."""
+
+
+@runtime_checkable
+class QuotingFeed(Protocol):
+    """A feed that has quotes beside its trades, over the same line."""
+
+    quote_sink: QuoteSink | None  # where they go; set before the start, None: nowhere

@@ -12,12 +12,14 @@ beside it, both deliver for a moment, repeats are dropped by id further on, then
 
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import websocket
 
 from data.feeds.binance import (
+    QUOTES,
     STREAMS_PER_CONNECTION,
     Decoded,
     Market,
@@ -26,8 +28,10 @@ from data.feeds.binance import (
     stream_url,
     subscribe_frames,
 )
+from data.feeds.book_ticker import decode_quotes
 from data.feeds.connection import Connection, Ending, ending_of
 from data.feeds.feed import FeedState, Sink
+from data.quotes import QuoteSink
 from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.errors import FeedError, InputError
 from utils.logger import get
@@ -40,8 +44,6 @@ LAG_S, LAG_HOLD_S = 5.0, 3.0  # relieved when event times fall behind by so much
 OVERLAP_S = 1.0  # both connections deliver for so long
 RELIEF_PAUSE_S = 60.0  # between two reliefs of one feed
 JOIN_S = 2.0  # a name look-up cannot be broken off: its thread is then left to end alone, delivering nothing
-
-log = get("feed")
 
 
 def jitter_s(rng: random.Random, failures: int, base_s: float, cap_s: float) -> float:
@@ -62,7 +64,7 @@ class _Session:
     symbols: tuple[str, ...]  # asked for
     wanted: frozenset[str]  # the same, to look up
     opened_s: float = 0.0
-    last_trade_s: float | None = None
+    heard_s: float | None = None  # when its newest row came
     unreadable: int = 0
     complaint: str = ""  # newest error the exchange sent
     shutdown: bool = False
@@ -93,6 +95,8 @@ class _Relief:
 class SocketFeed:
     """Trades of one stream of one market, live. See `data.feeds.feed.Feed`.
 
+    What it delivers is a `row` here: a trade, or what else a feed made from this one reads.
+
     Parameters
     ----------
     base_url : scheme, host, port and path prefix; the route of the stream is added.
@@ -102,6 +106,8 @@ class SocketFeed:
     dial_s : longest wait for connecting and for the handshake, each.
     renew_s : age at which a connection is relieved by a new one.
     """
+
+    row, thread_name = "trade", "feed"
 
     def __init__(
         self,
@@ -126,6 +132,7 @@ class SocketFeed:
         self._first_data_s, self._stale_s, self._dial_s = first_data_s, stale_s, dial_s
         self._backoff_s, self._backoff_cap_s = backoff_s, backoff_cap_s
         self._rng = rng or random.Random()
+        self._log = get(self.thread_name)
         self._failures = 0
         self._opened = 0
         self._link: Connection | None = None
@@ -157,11 +164,11 @@ class SocketFeed:
         """The wall clock."""
         return now_us()
 
-    def start(self, sink: Sink) -> None:
-        """Begin to connect and to deliver, in the thread "feed". Once in a feed's life."""
+    def start(self, sink: Sink | QuoteSink) -> None:
+        """Begin to connect and to deliver, in a thread of its own. Once in a feed's life."""
         if self._thread is not None:
             raise FeedError("this feed was already started")
-        self._thread = threading.Thread(target=self._run, args=(sink,), name="feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(sink,), name=self.thread_name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -196,14 +203,14 @@ class SocketFeed:
 
     # --- the thread ---------------------------------------------------------------------------
 
-    def _run(self, sink: Sink) -> None:
+    def _run(self, sink: Sink | QuoteSink) -> None:
         while not self._stop.is_set():
             began_s = monotonic_s()
             ending = self._attempt(sink)
             if not self._stop.is_set():
                 self._pause(ending, monotonic_s() - began_s)
 
-    def _attempt(self, sink: Sink) -> Ending:
+    def _attempt(self, sink: Sink | QuoteSink) -> Ending:
         """One connection from dialling to its end, and those that relieve it."""
         url, named = self._address()
         session = _Session(Connection(), named, frozenset(named))
@@ -214,7 +221,7 @@ class SocketFeed:
         self._drop_relief()
         return self._judged(session, ending)
 
-    def _used(self, session: _Session, url: str, sink: Sink, dial: bool) -> Ending:
+    def _used(self, session: _Session, url: str, sink: Sink | QuoteSink, dial: bool) -> Ending:
         """Read a connection to its end."""
         self._link = session.link
         try:
@@ -222,7 +229,7 @@ class SocketFeed:
                 self._open(session, url)
                 self._opened += 1
                 if self._opened == 1:
-                    self._show("CONNECTING", "connected, waiting for the first trade")
+                    self._show("CONNECTING", f"connected, waiting for the first {self.row}")
             self._talk(session, sink)
             return Ending("stopped")
         except (FeedError, OSError, websocket.WebSocketException) as exc:
@@ -245,9 +252,9 @@ class SocketFeed:
             raise FeedError("stopped")
         session.link.dial(url, self._dial_s)
         session.opened_s = monotonic_s()
-        log.info("connected to %s for %d symbols", url.partition("?")[0], len(self._symbols))
+        self._log.info("connected to %s for %d symbols", url.partition("?")[0], len(self._symbols))
 
-    def _talk(self, session: _Session, sink: Sink) -> None:
+    def _talk(self, session: _Session, sink: Sink | QuoteSink) -> None:
         while not self._stop.is_set():
             self._follow_symbols(session)
             session.link.pump(monotonic_s())
@@ -260,7 +267,7 @@ class SocketFeed:
 
     # --- relief -------------------------------------------------------------------------------
 
-    def _is_relieved(self, session: _Session, sink: Sink) -> bool:
+    def _is_relieved(self, session: _Session, sink: Sink | QuoteSink) -> bool:
         """Open a second connection where one is wanted; whether it has delivered long enough to go on alone."""
         now_s = monotonic_s()
         relief = self._relief
@@ -271,12 +278,12 @@ class SocketFeed:
                 self._start_relief(why, sink)
             return False
         if relief.ending is not None:
-            log.warning("no second connection: %s", relief.ending.detail)
+            self._log.warning("no second connection: %s", relief.ending.detail)
             if relief.ending.retry_s is not None:  # the exchange asks for a pause
                 self._relief_not_before_s = max(self._relief_not_before_s, now_s + relief.ending.retry_s)
             self._drop_relief()
             return False
-        first_s = relief.session.last_trade_s
+        first_s = relief.session.heard_s
         asked_s = max(relief.session.opened_s, relief.session.link.asked_s)
         return first_s is not None and not relief.session.link.waiting and now_s - asked_s >= OVERLAP_S
 
@@ -290,16 +297,18 @@ class SocketFeed:
             return f"it has fallen behind by more than {LAG_S:g} s"
         return self._relieve_why
 
-    def _start_relief(self, why: str, sink: Sink) -> None:
+    def _start_relief(self, why: str, sink: Sink | QuoteSink) -> None:
         self._relieve_why = ""
         url, named = self._address()
         relief = _Relief(_Session(Connection(), named, frozenset(named)), url)
-        relief.thread = threading.Thread(target=self._warm_up, args=(relief, sink), name="feed-relief", daemon=True)
-        log.info("a second connection follows the first: %s", why)
+        relief.thread = threading.Thread(
+            target=self._warm_up, args=(relief, sink), name=f"{self.thread_name}-relief", daemon=True
+        )
+        self._log.info("a second connection follows the first: %s", why)
         self._relief = relief
         relief.thread.start()
 
-    def _warm_up(self, relief: _Relief, sink: Sink) -> None:
+    def _warm_up(self, relief: _Relief, sink: Sink | QuoteSink) -> None:
         """Dial the second connection and deliver from it until the feed's own thread takes it over."""
         session = relief.session
         try:
@@ -360,41 +369,45 @@ class SocketFeed:
             session.link.request(frames)
         session.symbols, session.wanted = wanted, frozenset(wanted)
 
-    def _deliver(self, session: _Session, messages: list[bytes], sink: Sink) -> None:
+    def _deliver(self, session: _Session, messages: list[bytes], sink: Sink | QuoteSink) -> None:
         try:
-            self._hand_over(session, decode(messages, self.stream), sink)
+            self._hand_over(session, self._decoded(messages), sink)
         except Exception:  # noqa: BLE001 - one bad batch must not end the feed: it is logged and counted
             self._count_bug()
 
-    def _hand_over(self, session: _Session, batch: Decoded, sink: Sink) -> None:
+    def _decoded(self, messages: list[bytes]) -> Decoded:
+        return decode(messages, self.stream)
+
+    def _hand_over(self, session: _Session, batch: Decoded, sink: Sink | QuoteSink) -> None:
         wanted = session.wanted  # after an UNSUBSCRIBE a few more of the old ones come
         session.shutdown |= batch.shutdown
         for error in batch.errors:
             session.complaint = error
-            log.warning("the exchange says: %s", error)
+            self._log.warning("the exchange says: %s", error)
         for (symbol, reason), count in batch.rejected.items():
             session.unreadable += count
             sink.reject(symbol if symbol in wanted else None, reason, count)
-        fresh = [trades for trades in batch.trades if trades.symbol in wanted]
-        for trades in fresh:
-            sink.offer(trades)
+        offer: Callable[[Any], None] = sink.offer
+        fresh = [rows for rows in (*batch.trades, *batch.quotes) if rows.symbol in wanted]
+        for rows in fresh:
+            offer(rows)
         if fresh:
-            session.last_trade_s = monotonic_s()
+            session.heard_s = monotonic_s()
             if batch.event_us is not None:
-                session.note_lag(now_us() - batch.event_us, session.last_trade_s)
+                session.note_lag(now_us() - batch.event_us, session.heard_s)
             if self._state.mode != "LIVE":
                 self._show("LIVE")
 
     def _check(self, session: _Session, now_s: float) -> None:
         """End a connection that went silent."""
-        if session.last_trade_s is None:
+        if session.heard_s is None:
             if now_s - session.opened_s > self._first_data_s:
                 raise FeedError(self._no_data(session))
-        elif now_s - session.last_trade_s > self._stale_s:
-            raise FeedError(f"connected, but no trade for {self._stale_s:g} s")
+        elif now_s - session.heard_s > self._stale_s:
+            raise FeedError(f"connected, but no {self.row} for {self._stale_s:g} s")
 
     def _no_data(self, session: _Session) -> str:
-        text = f"connected and acknowledged, but no data: no trade within {self._first_data_s:g} s"
+        text = f"connected and acknowledged, but no data: no {self.row} within {self._first_data_s:g} s"
         if session.complaint:
             return f"{text}; the exchange says: {session.complaint}"
         if session.unreadable:
@@ -405,7 +418,7 @@ class SocketFeed:
 
     def _judged(self, session: _Session, ending: Ending) -> Ending:
         """The ending, with what the session knows of it; the backoff begins anew after a good one."""
-        lived_s = (session.last_trade_s or 0.0) - session.opened_s
+        lived_s = (session.heard_s or 0.0) - session.opened_s
         if lived_s >= LIVED_S:
             self._failures = 0
         if session.shutdown and self._failures == 0:
@@ -434,13 +447,29 @@ class SocketFeed:
         changed = (mode, detail) != (self._state.mode, self._state.detail)
         self._state = FeedState(mode, detail, max(0, self._opened - 1), retry_at_s)
         if changed:
-            level = log.warning if mode in ("RECONNECTING", "BLOCKED") else log.info
+            level = self._log.warning if mode in ("RECONNECTING", "BLOCKED") else self._log.info
             level("%s%s", mode, f": {detail}" if detail else "")
 
     def _count_bug(self) -> None:
         self.bugs += 1
         if self.bugs & (self.bugs - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: the log is not flooded
-            log.exception("error %d of our own in the feed", self.bugs)
+            self._log.exception("error %d of our own in the feed", self.bugs)
+
+
+class QuoteFeed(SocketFeed):
+    """Best bid and ask of one market, live, over a connection of their own: theirs is another route than the trades'.
+
+    Kept alive as a feed of trades is, and independent of it: nothing that befalls one touches the other.
+    """
+
+    row, thread_name = "quote", "quotes"
+
+    def __init__(self, market: Market, base_url: str, symbols: Iterable[str], **options: Any) -> None:
+        """options: those of `SocketFeed`."""
+        super().__init__(market, base_url, symbols, QUOTES, **options)
+
+    def _decoded(self, messages: list[bytes]) -> Decoded:
+        return decode_quotes(messages, now_us())
 
 
 def _checked(symbols: Iterable[str]) -> tuple[str, ...]:

@@ -25,9 +25,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from data.feeds.binance import STREAMS_PER_CONNECTION
+from data.quotes import Quote
 from data.trades import Trade
 from tests.fakes.floor import Floor
-from tests.fakes.peer import Peer, is_stream_path, peer_of
+from tests.fakes.peer import Peer, is_stream_path, peer_of, route_of
 from tests.fakes.rest import FakeRest, Refusal, response
 from tests.fakes.script import Close, Raw, Refuse, Reset, Script, Step
 from utils.clock import now_us
@@ -53,6 +54,7 @@ class FakeExchange(Floor):
         self.port = port
         self._scripts = deque(scripts)
         self._refusal: Refusal | None = None
+        self._refused_routes: dict[str, Refusal] = {}
         self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
         self._stopping, self._warm = asyncio.Event(), asyncio.Event()
         self._warm.set()
@@ -95,6 +97,14 @@ class FakeExchange(Floor):
         """Make trades now and send them to who asked for them."""
         return self._call(self._soon(lambda: self.make(count, symbol)))
 
+    def print_quote(self, symbol: str, bid: float, bid_qty: float, ask: float, ask_qty: float) -> Quote:
+        """Print best bid and ask now and send them to who asked for them."""
+        return self._call(self._soon(lambda: self.quote(symbol, bid, bid_qty, ask, ask_qty)))
+
+    def close_route(self, route: str, code: int = 1001) -> None:
+        """Close every open connection of one route."""
+        self._call(self._each(Close(code), [peer for peer in self.open_peers if peer.route == route]))
+
     def run(self, count: int, rate: float) -> None:
         """Begin to make so many trades at a rate; `left` falls to 0."""
         self.left, self.rate = count, rate
@@ -128,9 +138,14 @@ class FakeExchange(Floor):
         else:
             self._scripts.extendleft([Refuse(status, headers or {})] * times)
 
+    def refuse_route(self, route: str, status: int) -> None:
+        """Answer the handshakes of one route with a status, until `admit`."""
+        self._refused_routes[route] = Refusal(status, {})
+
     def admit(self) -> None:
         """Answer handshakes again."""
         self._refusal = None
+        self._refused_routes.clear()
 
     def refuse_rest(self, status: int, headers: Mapping[str, str] | None = None, times: int | None = None) -> None:
         """Answer the next REST calls with a status; with None all, until `admit_rest`."""
@@ -232,6 +247,7 @@ class FakeExchange(Floor):
             refused = self._scripts.popleft()
             assert isinstance(refused, Refuse)
             refusal = Refusal(refused.status, refused.headers)
+        refusal = refusal or self._refused_routes.get(route_of(request.path))
         if refusal is None and not is_stream_path(request.path):
             return response(404, {"code": -1, "msg": "no such path"})
         self.handshakes.append((time.monotonic(), refusal.status if refusal else 101))

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from websockets.asyncio.server import broadcast
 
-from data.feeds.binance import MARKETS, format_trade, stream_name
+from data.feeds.binance import MARKETS, QUOTES, format_trade, stream_name
+from data.feeds.book_ticker import format_quote
+from data.quotes import Quote
 from data.trades import Trade
 from tests.fakes.faults import Faults
 from tests.fakes.peer import Peer
-from tests.fakes.tape import Tape
+from tests.fakes.tape import TICK_SIZE, Tape
 from utils.clock import now_us
 
 EMIT_EVERY_S = 0.005
+QUOTE_ID = 5_000_000_000_000  # first update id, of the size of the real ones
+SIZE = 3.0  # of the quotes around trades
 SERVED = [(market, stream, route) for market in MARKETS.values() for stream, route in market.routes.items()]
 
 
@@ -26,6 +30,8 @@ class Floor:
         self.rate = rate
         self.left: int | None = None  # trades still to be made at the rate; None: without end
         self.faults = Faults(seed)  # set another one at any time
+        self.quotes: list[Quote] = []  # every one that was made
+        self.quoting = False  # each trade follows a quote, at whose bid or ask it is
         self.muted = False  # trades go on, nobody is told; pings are answered
         self.muted_symbols: set[str] = set()  # the same for some of them
         self.stuck = False  # trades go on, and the newest one sent before is sent again for each
@@ -57,8 +63,27 @@ class Floor:
     def make(self, count: int, symbol: str | None = None) -> list[Trade]:
         """Make trades now, of one symbol or of all at random."""
         made = [self.tape.make(symbol or self.tape.any_symbol(), now_us()) for _ in range(count)]
+        for trade in made if self.quoting else ():
+            bid = trade.price if trade.buyer_is_maker else trade.price - TICK_SIZE
+            self.quote(trade.symbol, round(bid, 2), SIZE, round(bid + TICK_SIZE, 2), SIZE)
         self._publish(self.faults.sent(made))
         return made
+
+    def quote(self, symbol: str, bid: float, bid_qty: float, ask: float, ask_qty: float) -> Quote:
+        """Print best bid and ask now, to who asked for them."""
+        made = Quote(symbol, QUOTE_ID + len(self.quotes), now_us() // 1_000 * 1_000, bid, bid_qty, ask, ask_qty)
+        self.quotes.append(made)
+        for market in MARKETS.values():
+            takers = self._takers(market.quotes_route, stream_name(symbol, QUOTES))
+            for combined in {peer.combined for peer in takers}:
+                text = format_quote(made, market, combined)
+                broadcast([peer.socket for peer in takers if peer.combined is combined], text)
+        return made
+
+    def _takers(self, route: str, name: str) -> list[Peer]:
+        """Connections of a route that asked for a stream and can be reached."""
+        open_peers = [peer for peer in self.open_peers if not (peer.frozen or peer.socket.transport.is_closing())]
+        return [peer for peer in open_peers if peer.route == route and name in peer.streams]
 
     def _publish(self, deliveries: Iterable[tuple[float, Trade]]) -> None:
         """Tell trades, each after its delay."""
@@ -74,10 +99,8 @@ class Floor:
                 self._tell(trade)
 
     def _tell(self, trade: Trade) -> None:
-        open_peers = [peer for peer in self.open_peers if not (peer.frozen or peer.socket.transport.is_closing())]
         for market, stream, route in SERVED:
-            name = stream_name(trade.symbol, stream)
-            takers = [p for p in open_peers if p.route == route and name in p.streams]
+            takers = self._takers(route, stream_name(trade.symbol, stream))
             for combined in {peer.combined for peer in takers}:
                 text = format_trade(trade, market, stream, combined)
                 alike = [peer for peer in takers if peer.combined is combined]

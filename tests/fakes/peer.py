@@ -176,6 +176,11 @@ def peer_of(connection: ServerConnection) -> Peer:
     return Peer(connection, path, route, combined, dict.fromkeys(name for name in names.split("/") if name))
 
 
+def route_of(path: str) -> str:
+    """What stands before /stream and /ws."""
+    return urlsplit(path).path.partition("/stream")[0].partition("/ws")[0]
+
+
 def is_stream_path(path: str) -> bool:
     """Whether a websocket can be opened at this address."""
     tail = urlsplit(path).path
