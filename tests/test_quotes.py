@@ -2,10 +2,12 @@
 
 import pytest
 
+from analytics.microstructure import QuoteParams, quote_reading
 from data.feeds.socket import QuoteFeed
 from engine import Engine
 from tests.fakes.engine import settings
 from tests.fakes.exchange import FakeExchange
+from tests.market import market
 from tests.waiting import until
 
 
@@ -81,5 +83,22 @@ def test_quotes_that_break_off_come_back_while_trades_go_on(tmp_path, exchange):
         row = until(lambda: engine.status().quotes["BTCUSDT"], lambda row: row.reconnects == 1)
         until(lambda: engine.status().quotes["BTCUSDT"], lambda later: later.kept > row.kept)
         assert engine.status().reconnects == 0
+    finally:
+        engine.stop()
+
+
+@pytest.mark.parametrize("source", ["demo", "replay"])
+def test_the_demo_market_and_recordings_have_quotes_without_the_setting(tmp_path, source):
+    recordings = (market("ws/usdm_btcusdt_20230404.dat.gz"),) if source == "replay" else ()
+    engine = Engine(settings(tmp_path, source=source, replay=recordings, speed=0))
+    engine.start()
+    try:
+        row = until(lambda: engine.status().quotes.get("BTCUSDT"), lambda row: row and row.kept > 500)
+        trades = until(lambda: engine.ticks("BTCUSDT", 100_000), lambda rows: len(rows) > 500)
+        assert engine.status().quote_feed is None and row.reconnects == 0
+        quotes = engine.quotes("BTCUSDT", 100_000)
+        found = quote_reading(quotes, trades, int(quotes.ts_us[-1]), QuoteParams(window_s=600))
+        assert found.quoted.price == pytest.approx(0.1, rel=0.2)
+        assert found.effective.n_obs > 100
     finally:
         engine.stop()

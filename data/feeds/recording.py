@@ -24,7 +24,9 @@ import msgspec
 import numpy as np
 
 from config import clean_symbol
-from data.feeds.binance import decode
+from data.feeds.binance import Decoded, decode
+from data.feeds.book_ticker import decode_quotes
+from data.quotes import Quotes
 from data.trades import Trade, Trades
 from utils.clock import us_from_epoch, us_from_iso
 from utils.errors import InputError, RecordingError
@@ -38,6 +40,7 @@ KIND_LINES = 10  # lines tried to tell the kind
 GZIP_MAGIC, GZIP_WBITS = b"\x1f\x8b", 31
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ADDRESS = (b"ws://", b"wss://")
+TRADE_TIME = re.compile(rb'"T":(\d{10,20})\b')
 RECEIPT = re.compile(rb"(\d{13,19}|\d{10}(\.\d+)?:?) \{")
 TICK_FIELDS = {"symbol", "ts", "price", "size"}
 FRAME_FIELDS = {"e", "stream", "data", "result", "error", "u", "lastUpdateId"}  # the last two: events without a type
@@ -62,8 +65,10 @@ class Block:
     """What one stretch of a file held."""
 
     trades: list[tuple[str, Trades]] = field(default_factory=list)  # kind, rows of one symbol in file order
+    quotes: list[Quotes] = field(default_factory=list)  # of one symbol each, in file order; `other` counts their lines
+    rejected_quotes: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     rejected: Counter[tuple[str | None, str]] = field(default_factory=Counter)  # (symbol or None, reason)
-    other: int = 0  # lines that are well and carry no trade
+    other: int = 0  # lines that carry no trade
 
 
 class Recording:
@@ -83,10 +88,14 @@ class Recording:
         self.kind = self._tell_kind()
         self.found: dict[str, Found] = self._peek()
 
-    def blocks(self) -> Iterator[Block]:
-        """Every block of the file, from its beginning; ids of kind "ticks" are zeros, still to be given."""
+    def blocks(self, quotes: bool = False) -> Iterator[Block]:
+        """Every block of the file, from its beginning, with its quotes or without.
+
+        Ids of kind "ticks" are zeros, still to be given. A quote of spot carries no time: it has that of the newest
+        trade before it in the file, and before the first trade there is none, so that it is left out.
+        """
         self.bytes_read, self.note = 0, ""
-        to_block: Callable[[list[bytes]], Block] = _frames if self.kind == "frames" else _Ticks().block
+        to_block: Callable[[list[bytes]], Block] = _Frames(quotes).block if self.kind == "frames" else _Ticks().block
         return map(to_block, self._lines())
 
     def fingerprint(self) -> int:
@@ -210,24 +219,57 @@ def _kind(line: bytes) -> str | None:
 # --- frames ---------------------------------------------------------------------------------------
 
 
-def _frames(lines: list[bytes]) -> Block:
-    """Trades of frames. Book events outnumber trades: a byte test passes them by before anything is decoded."""
-    block = Block()
-    by_kind: dict[str, list[bytes]] = {kind: [] for kind in STREAMS}
-    for line in lines:
-        if b'rade"' in line:
-            by_kind["aggTrade" if b'aggTrade"' in line else "trade"].append(line[line.find(b"{") :])
-        elif line.endswith(b"}"):
-            block.other += 1
-        elif not _is_frame_or_blank(line):
-            block.rejected[None, "line"] += 1
-    for kind, frames in by_kind.items():
-        if frames:
-            decoded = decode(frames, kind)
-            block.trades += [(kind, trades) for trades in decoded.trades]
-            block.rejected.update(decoded.rejected)
-            block.other += decoded.other + decoded.acks + len(decoded.errors)
-    return block
+class _Frames:
+    """Turns lines to trades and quotes; keeps the newest line of a trade for the time of quotes that carry none."""
+
+    def __init__(self, quotes: bool) -> None:
+        self._wants_quotes = quotes
+        self._trade = b""
+
+    def block(self, lines: list[bytes]) -> Block:
+        """Rows of lines. Book events outnumber trades: a byte test passes them by before anything is decoded."""
+        block = Block()
+        by_kind: dict[str, list[bytes]] = {kind: [] for kind in STREAMS}
+        timed: list[bytes] = []
+        timeless: dict[bytes, list[bytes]] = {}  # by the trade before them
+        for line in lines:
+            if b'rade"' in line:
+                self._trade = line
+                by_kind["aggTrade" if b'aggTrade"' in line else "trade"].append(line[line.find(b"{") :])
+            elif line.endswith(b"}"):
+                block.other += 1
+                if self._wants_quotes and b'bookTicker"' in line:
+                    quotes = timed if b'"T":' in line else timeless.setdefault(self._trade, [])
+                    quotes.append(line[line.find(b"{") :])
+            elif not _is_frame_or_blank(line):
+                block.rejected[None, "line"] += 1
+        for kind, frames in by_kind.items():
+            if frames:
+                _add_trades(block, kind, decode(frames, kind))
+        for trade, frames in [(b"", timed), *timeless.items()]:
+            if frames and (frames is timed or trade):
+                _add_quotes(block, decode_quotes(frames, _time_of(trade)))
+        return block
+
+
+def _add_trades(block: Block, kind: str, decoded: Decoded) -> None:
+    block.trades += [(kind, trades) for trades in decoded.trades]
+    block.rejected.update(decoded.rejected)
+    block.other += decoded.other + decoded.acks + len(decoded.errors)
+
+
+def _add_quotes(block: Block, decoded: Decoded) -> None:
+    block.quotes += decoded.quotes
+    block.rejected_quotes.update(decoded.rejected)
+
+
+def _time_of(line: bytes) -> int | None:
+    """Time of the trade in a line, microseconds."""
+    found = TRADE_TIME.search(line)
+    try:
+        return us_from_epoch(int(found[1])) if found else None
+    except ValueError:
+        return None
 
 
 def _is_frame_or_blank(line: bytes) -> bool:

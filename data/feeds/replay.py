@@ -5,6 +5,7 @@
 Each file is read a block at a time. A trade is due at the running maximum of trade time within its file (rows keep
 the time that was recorded); trades of all files are released in that order, those of the file named earlier first
 where times are equal. The order depends on nothing but the files: two replays deliver the same sequences.
+Best quotes that a file holds go with its trades, where somebody takes them; they neither hold up nor move the clock.
 """
 
 import threading
@@ -13,13 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 
 from data.feeds.feed import FeedState, Sink
 from data.feeds.recording import Found, Recording
-from data.trades import Trades
+from data.quotes import QUOTES_KEPT, Quotes, QuoteSink
+from data.trades import Columns, Trades
 from utils import logger
 from utils.clock import LATEST_US, US_PER_S, monotonic_s
 from utils.errors import InputError, RecordingError
@@ -28,6 +31,7 @@ TICK_S = 0.03  # wall time between two deliveries
 
 _LOG = logger.get("feed.replay")
 
+C = TypeVar("C", bound=Columns)
 Rejected = Counter[tuple[str | None, str]]  # (symbol or None, reason)
 
 
@@ -102,14 +106,18 @@ def _checked(speed: float) -> float:
 class _Reader:
     """One file in play, a block at a time."""
 
-    def __init__(self, recording: Recording, kinds: dict[str, str], symbols: frozenset[str] | None) -> None:
+    def __init__(
+        self, recording: Recording, kinds: dict[str, str], symbols: frozenset[str] | None, quotes: bool = False
+    ) -> None:
+        self.rejected_quotes: Rejected = Counter()  # in the newest block
         self.ended = False  # no block is left; rows of the last one may still be pending
         self.watermark_us = 0  # rows of the blocks to come are due at this time or later
         self.other = 0
-        self._blocks = recording.blocks()
+        self._blocks = recording.blocks(quotes)
         self._kinds = kinds  # symbol -> the kind that is played, one for all files: the first seen stays
         self._symbols = symbols
         self._pending: list[tuple[np.ndarray, Trades]] = []  # when due, rows; one for each symbol
+        self._quotes: dict[str, tuple[np.ndarray, Quotes]] = {}  # by symbol; they hold nothing up
 
     @property
     def finished(self) -> bool:
@@ -121,6 +129,7 @@ class _Reader:
         block = None if self._pending else next(self._blocks, None)
         if block is None:
             self.ended = self.ended or not self._pending
+            self.rejected_quotes = Counter()
             return Counter()
         self.other += block.other
         floor_us = self.watermark_us
@@ -129,7 +138,11 @@ class _Reader:
                 due_us = np.maximum.accumulate(np.maximum(trades.ts_us, floor_us))
                 self._pending.append((due_us, trades))
                 self.watermark_us = max(self.watermark_us, int(due_us[-1]))
-        return Counter({key: count for key, count in block.rejected.items() if self._is_chosen(key[0])})
+        for quotes in block.quotes:
+            if self._is_chosen(quotes.symbol):
+                self._hold(quotes)
+        self.rejected_quotes = self._chosen(block.rejected_quotes)
+        return self._chosen(block.rejected)
 
     def release(self, until_us: int) -> Iterator[tuple[np.ndarray, Trades]]:
         """Pending rows due at or before a time."""
@@ -140,6 +153,25 @@ class _Reader:
                 yield due_us[:cut], trades[:cut]
             if cut < due_us.size:
                 self._pending.append((due_us[cut:], trades[cut:]))
+
+    def release_quotes(self, until_us: int) -> Iterator[tuple[np.ndarray, Quotes]]:
+        """The same of quotes."""
+        for symbol, (due_us, quotes) in self._quotes.items():
+            cut = int(np.searchsorted(due_us, until_us, "right"))
+            if cut:
+                self._quotes[symbol] = due_us[cut:], quotes[cut:]
+                yield due_us[:cut], quotes[:cut]
+
+    def _hold(self, quotes: Quotes) -> None:
+        """Keep quotes until they are due, the newest QUOTES_KEPT of them: who takes them holds no more either."""
+        due_us, held = self._quotes.get(quotes.symbol, (np.empty(0, np.int64), Quotes.empty(quotes.symbol)))
+        floor_us = int(due_us[-1]) if due_us.size else 0
+        new_us = np.maximum.accumulate(np.maximum(quotes.ts_us, floor_us))
+        rows = Quotes.concat(quotes.symbol, (held, quotes))[-QUOTES_KEPT:]
+        self._quotes[quotes.symbol] = np.concatenate((due_us, new_us))[-QUOTES_KEPT:], rows
+
+    def _chosen(self, rejected: Rejected) -> Rejected:
+        return Counter({key: count for key, count in rejected.items() if self._is_chosen(key[0])})
 
     def _is_chosen(self, symbol: str | None) -> bool:
         return self._symbols is None or symbol is None or symbol in self._symbols
@@ -156,9 +188,15 @@ class _Reader:
 class _Merge:
     """All files in play, released in the order of time."""
 
-    def __init__(self, recordings: Sequence[Recording], found: dict[str, Found], symbols: frozenset[str] | None):
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        found: dict[str, Found],
+        symbols: frozenset[str] | None,
+        quotes: bool = False,
+    ):
         self._kinds = {symbol: first.kind for symbol, first in found.items()}
-        self._readers = [_Reader(recording, self._kinds, symbols) for recording in recordings]
+        self._readers = [_Reader(recording, self._kinds, symbols, quotes) for recording in recordings]
         self._count: Counter[str] = Counter()  # trades released, by symbol
         self.reached_us = 0  # everything due until here was released
         self.position_us = 0  # newest trade released
@@ -192,6 +230,16 @@ class _Merge:
                 self.position_us = max(self.position_us, int(due[-1]))
         return [self._numbered(_by_time(symbol, rows)) for symbol, rows in parts.items()], rejected
 
+    def quotes(self) -> tuple[list[Quotes], Rejected]:
+        """Quotes due by the newest step that were not released yet; what was rejected in its blocks."""
+        rejected: Rejected = Counter()
+        parts: dict[str, list[tuple[np.ndarray, Quotes]]] = {}
+        for reader in self._readers:
+            rejected += reader.rejected_quotes
+            for due, quotes in reader.release_quotes(self.reached_us):
+                parts.setdefault(quotes.symbol, []).append((due, quotes))
+        return [_by_time(symbol, rows) for symbol, rows in parts.items()], rejected
+
     def _numbered(self, trades: Trades) -> Trades:
         """With ids 1, 2, 3, ... where the recording has none."""
         before = self._count[trades.symbol]
@@ -201,12 +249,12 @@ class _Merge:
         return replace(trades, trade_id=np.arange(before + 1, before + 1 + len(trades), dtype=np.int64))
 
 
-def _by_time(symbol: str, rows: list[tuple[np.ndarray, Trades]]) -> Trades:
+def _by_time(symbol: str, rows: Sequence[tuple[np.ndarray, C]]) -> C:
     """Rows of several files in the order in which they are due."""
     if len(rows) == 1:
         return rows[0][1]
     order = np.argsort(np.concatenate([due_us for due_us, _ in rows]), kind="stable")
-    return Trades.concat(symbol, [trades for _, trades in rows])[order]
+    return type(rows[0][1]).concat(symbol, [columns for _, columns in rows])[order]
 
 
 def _check_together(recordings: Sequence[Recording], symbols: set[str]) -> None:
@@ -271,7 +319,9 @@ class ReplayFeed:
         self._first_us = min(r.found[s].first_us for r in self._recordings for s in r.found.keys() & played.keys())
         self._position_us = self._first_us
         self._pace = Pace(self._first_us, speed)
-        self._merge = _Merge(self._recordings, every, chosen if symbols is not None else None)
+        self._chosen = chosen if symbols is not None else None
+        self._merge = _Merge(self._recordings, every, self._chosen)
+        self.quote_sink: QuoteSink | None = None
         self._end = ""  # why it ended, once it has
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -329,6 +379,8 @@ class ReplayFeed:
 
     def start(self, sink: Sink) -> None:
         """Begin to deliver."""
+        if self.quote_sink is not None:
+            self._merge = _Merge(self._recordings, self._found, self._chosen, quotes=True)
         self._pace.play(monotonic_s())
         self._thread = threading.Thread(target=self._run, args=(sink,), name="replay", daemon=True)
         self._thread.start()
@@ -353,6 +405,8 @@ class ReplayFeed:
     def _step(self, sink: Sink) -> None:
         due_us = self._pace.due_us(monotonic_s())
         released, rejected = self._merge.step(due_us)
+        if self.quote_sink is not None:
+            self._deliver_quotes(self.quote_sink)
         for trades in released:
             sink.offer(trades)
         for (symbol, reason), count in rejected.items():
@@ -360,6 +414,13 @@ class ReplayFeed:
         self._position_us = max(self._position_us, self._merge.position_us)  # the clock never leads the trades
         if self._merge.reached_us >= due_us and not self._merge.finished:
             self._stopped.wait(TICK_S)
+
+    def _deliver_quotes(self, sink: QuoteSink) -> None:
+        quotes, rejected = self._merge.quotes()
+        for rows in quotes:
+            sink.offer(rows)
+        for (symbol, reason), count in rejected.items():
+            sink.reject(symbol, reason, count)
 
     def _end_text(self) -> str:
         text = f"played to the end: {self._merge.released:,} trades"

@@ -9,21 +9,23 @@ wanders for some minutes without reverting and a new equilibrium forms where it 
 
 Trades arrive in bursts: every print belongs to an order that may fill in several prints of one millisecond, orders
 come in clusters, and large moves bring more of them. A taker buys at the ask and sells at the bid, one tick apart,
-and rather buys while the price rises. None of this is calibrated to a day of the exchange; it is made to look and
-test like one, and it is not a forecast of anything.
+and rather buys while the price rises. Best quotes follow the same price: bid and ask are the ticks around it, and their
+sizes lean so that the microprice is that price. None of this is calibrated to a day of the exchange; it is made to
+look and test like one, and it is not a forecast of anything.
 """
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, floor, log, log10
-from typing import Self
+from typing import Self, TypeVar
 from zlib import crc32
 
 import numpy as np
 
 from data.feeds.feed import FeedState, Sink
-from data.trades import Trades
+from data.quotes import Quotes, QuoteSink
+from data.trades import Columns, Trades
 from utils import logger
 from utils.clock import US_PER_MS, US_PER_S, now_us
 from utils.errors import InputError
@@ -54,10 +56,15 @@ QUIET = 0.25  # intensity between clusters, where 1 is that of the clusters on a
 NEW_ORDER = 0.6  # share of prints that begin an order; the others continue the one before
 PRINTS_A_LEVEL = 3  # prints of an order before it reaches the next price level
 NOTIONAL, NOTIONAL_SIGMA = 900.0, 1.3  # median print in quote currency, and sigma of its logarithm
+DEPTH, DEPTH_SIGMA = 60_000.0, 0.4  # bid and ask size together, median in quote currency, and sigma of its logarithm
+QUOTE_BINS = 5  # bins from one quote to the next where nothing trades
+THINNEST = 0.02  # least share of a side in that depth
 
 # Price, sensitivity to the common walk; every other name draws both from its own hash.
 KNOWN = {"BTCUSDT": (60_000.0, 1.0), "ETHUSDT": (3_000.0, 1.15), "BNBUSDT": (550.0, 0.9), "SOLUSDT": (150.0, 1.3)}
 QTY_DECIMALS = {"BTCUSDT": 3, "ETHUSDT": 3}
+
+C = TypeVar("C", bound=Columns)
 
 _LOG = logger.get("feed.demo")
 _STEPS = np.arange(1, BINS + 1)
@@ -221,6 +228,29 @@ def _sides(rng: np.random.Generator, when: np.ndarray, edges: np.ndarray) -> np.
     return rng.random(when.size) < 0.5 + 0.45 * np.tanh(strength[when.astype(np.int64)])
 
 
+def _quotes(
+    rng: np.random.Generator, instrument: Instrument, trades: Trades, edges: np.ndarray, start_us: int
+) -> Quotes:
+    """Best quotes of one symbol in one block (ids still to be given): now and then, and just before each order.
+
+    An order trades at the quote of the millisecond before it, or beyond; of two orders in one millisecond the first.
+    """
+    every = np.arange(0, BINS, QUOTE_BINS)
+    even_us = (start_us + every * BIN_US) // US_PER_MS * US_PER_MS
+    firsts = np.flatnonzero(np.diff(trades.ts_us, prepend=-1))
+    asks = np.rint(trades.price[firsts] * instrument.price_scale) + trades.buyer_is_maker[firsts]
+    ts_us = np.concatenate((even_us, trades.ts_us[firsts] - US_PER_MS))  # of one time, that of the order counts
+    mid = np.exp(np.interp((ts_us - start_us) / BIN_US, np.arange(BINS + 1), edges)) * instrument.price_scale
+    ticks = np.concatenate((np.maximum(np.floor(mid[: every.size]), 1), asks - 1))
+    lean = np.clip(mid - ticks, THINNEST, 1 - THINNEST)  # where the price is between bid and ask
+    depth = rng.lognormal(log(DEPTH), DEPTH_SIGMA) * instrument.price_scale / ticks * instrument.qty_scale
+    bid_qty, ask_qty = (np.maximum(np.rint(depth * share), 1) / instrument.qty_scale for share in (lean, 1 - lean))
+    order = np.argsort(ts_us, kind="stable")
+    columns = (ticks / instrument.price_scale, bid_qty, (ticks + 1) / instrument.price_scale, ask_qty)
+    ids = np.zeros(ts_us.size, np.int64)
+    return Quotes(instrument.symbol, ids, ts_us[order], *(column[order] for column in columns))
+
+
 class SimulatedMarket:
     """Market time in, trades out: the same trades for the same arguments, however the time is cut into calls.
 
@@ -246,40 +276,65 @@ class SimulatedMarket:
             raise InputError("the demo market needs at least one symbol", "symbols")
         if not 0 < rate < np.inf:
             raise InputError(f"trades per second must be > 0, was {rate!r}", "rate")
+        self.quoting = False  # whether quotes are made too; the trades are the same with them and without
         self._rng = np.random.default_rng(seed)
+        self._quote_rng = np.random.default_rng((seed, 1))
         self._instruments = [Instrument.of(symbol) for symbol in symbols]
         self._prices = _Prices(self._rng, self._instruments, breaks)
         self._arrivals = _Arrivals(self._rng, len(symbols), rate)
         self._held = [Trades.empty(symbol) for symbol in symbols]  # made, but not due yet
+        self._held_quotes = [Quotes.empty(symbol) for symbol in symbols]
         self._next_id = [start_us] * len(symbols)
-        self._made_us = start_us
+        self._next_quote_id = [start_us] * len(symbols)
+        self._made_us = self._advanced_us = start_us
 
     def advance(self, until_us: int) -> list[Trades]:
         """Trades up to and including `until_us` that were not delivered yet, one `Trades` a symbol that has some."""
+        self._advanced_us = max(self._advanced_us, until_us)
         while self._made_us <= until_us:
             made = zip(self._held, self._block(), strict=True)
             self._held = [Trades.concat(held.symbol, (held, trades)) for held, trades in made]
-        ready = []
-        for i, held in enumerate(self._held):
-            if len(held) and held.ts_us[0] <= until_us:
-                due = int(np.searchsorted(held.ts_us, until_us, "right"))
-                ready.append(held[:due])
-                self._held[i] = held[due:]
-        return ready
+        return _due(self._held, until_us)
+
+    def quotes(self) -> list[Quotes]:
+        """Quotes up to the time of the last `advance` that were not delivered yet, if `quoting`."""
+        return _due(self._held_quotes, self._advanced_us)
 
     def _block(self) -> list[Trades]:
         """The next BLOCK_S of market time."""
         edges = self._prices.block()
         counts = self._arrivals.block(edges)
         start_us, self._made_us = self._made_us, self._made_us + BINS * BIN_US
-        return [
+        made = [
             self._numbered(i, _prints(self._rng, instrument, counts[:, i], edges[:, i], start_us))
             for i, instrument in enumerate(self._instruments)
         ]
+        if self.quoting:
+            self._quote(made, edges, start_us)
+        return made
+
+    def _quote(self, made: list[Trades], edges: np.ndarray, start_us: int) -> None:
+        """Make the quotes around the trades of a block."""
+        for i, instrument in enumerate(self._instruments):
+            quotes = _quotes(self._quote_rng, instrument, made[i], edges[:, i], start_us)
+            first, self._next_quote_id[i] = self._next_quote_id[i], self._next_quote_id[i] + len(quotes)
+            quotes = replace(quotes, update_id=np.arange(first, self._next_quote_id[i], dtype=np.int64))
+            self._held_quotes[i] = Quotes.concat(instrument.symbol, (self._held_quotes[i], quotes))
 
     def _numbered(self, i: int, trades: Trades) -> Trades:
         first, self._next_id[i] = self._next_id[i], self._next_id[i] + len(trades)
         return replace(trades, trade_id=np.arange(first, self._next_id[i], dtype=np.int64))
+
+
+def _due(held: list[C], until_us: int) -> list[C]:
+    """Take the rows up to a time out of what is held of each symbol; of the symbols that have some."""
+    ready = []
+    for i, rows in enumerate(held):
+        due = int(np.searchsorted(rows.columns[1], until_us, "right"))
+        if due:
+            ready.append(rows[:due])
+            held[i] = rows[due:]
+    return ready
 
 
 class SimulatedFeed:
@@ -307,6 +362,7 @@ class SimulatedFeed:
         start_us: int | None = None,
         history_s: float = HISTORY_S,
     ) -> None:
+        self.quote_sink: QuoteSink | None = None
         self._offset_us = 0 if start_us is None else start_us - now_us()
         history_us = int(max(0.0, min(history_s, HISTORY_TRADES / rate)) * US_PER_S)
         self._reached_us = (now_us() if start_us is None else start_us) - history_us
@@ -326,6 +382,7 @@ class SimulatedFeed:
 
     def start(self, sink: Sink) -> None:
         """Deliver the history, then go on live."""
+        self._market.quoting = self.quote_sink is not None
         self._state = FeedState("LIVE", "simulated market, not real prices")
         self._thread = threading.Thread(target=self._run, args=(sink,), name="demo", daemon=True)
         self._thread.start()
@@ -351,6 +408,10 @@ class SimulatedFeed:
         due_us = self.market_us()
         # A wall clock that steps back makes nothing new until it is where it was.
         self._reached_us = max(self._reached_us, min(due_us, self._reached_us + CATCH_UP_US))
-        for trades in self._market.advance(self._reached_us):
+        ready = self._market.advance(self._reached_us)
+        if self.quote_sink is not None:
+            for quotes in self._market.quotes():
+                self.quote_sink.offer(quotes)
+        for trades in ready:
             sink.offer(trades)
         return TICK_S if self._reached_us >= due_us else 0.0

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa.stattools import coint
 
+from analytics.microstructure import lee_ready, microprice, quote_reading, quotes_before
+from data.feeds import simulated
 from data.feeds.simulated import Instrument, SimulatedFeed, SimulatedMarket
+from data.quotes import QuoteBook, Quotes
 from data.trades import Trades
 from utils.clock import US_PER_S
 from utils.errors import InputError
@@ -285,3 +288,66 @@ def test_a_feed_that_was_never_started_can_be_stopped() -> None:
     feed = SimulatedFeed(PAIR)
     assert feed.state.mode == "CONNECTING"
     feed.stop()
+
+
+# --- quotes -------------------------------------------------------------------------------------
+
+
+def quoted(seconds: int, step_s: int, **options: object) -> tuple[dict[str, Trades], dict[str, Quotes]]:
+    """Trades and quotes of a market that is asked every `step_s` seconds."""
+    market = SimulatedMarket(**{"symbols": PAIR, "start_us": START_US} | options)
+    market.quoting = True
+    trades: list[Trades] = []
+    quotes: dict[str, list[Quotes]] = {symbol: [] for symbol in PAIR}
+    for at_s in range(step_s, seconds + 1, step_s):
+        trades += market.advance(START_US + at_s * US_PER_S)
+        for part in market.quotes():
+            quotes[part.symbol].append(part)
+    return by_symbol(trades), {symbol: Quotes.concat(symbol, parts) for symbol, parts in quotes.items()}
+
+
+def test_quotes_are_reproducible_and_leave_the_trades_as_they_are():
+    trades, quotes = quoted(120, 60)
+    again, quotes_again = quoted(120, 5)
+    for symbol in PAIR:
+        assert same(trades[symbol], tape(120)[symbol]) and same(trades[symbol], again[symbol])
+        assert same(quotes[symbol], quotes_again[symbol])
+
+
+@pytest.mark.parametrize("rate", [20.0, 2_000.0])
+def test_trades_print_at_bid_or_ask_of_the_quote_before_them_or_beyond(rate):
+    trades, quotes = quoted(60, 60, rate=rate)
+    for symbol in PAIR:
+        tape, book = trades[symbol], quotes[symbol]
+        tick = 1 / Instrument.of(symbol).price_scale
+        assert (np.diff(book.update_id) == 1).all() and (np.diff(book.ts_us) >= 0).all()
+        assert np.allclose(book.ask - book.bid, tick) and (book.bid_qty > 0).all() and (book.ask_qty > 0).all()
+        bid, ask = quotes_before(tape.ts_us, book.ts_us, book.bid, book.ask)
+        first = np.diff(tape.ts_us, prepend=0) > 0  # of each millisecond
+        sold = tape.buyer_is_maker.astype(bool)
+        assert (tape.price[first & sold] == bid[first & sold]).all()
+        assert (tape.price[first & ~sold] == ask[first & ~sold]).all()
+        assert np.mean((lee_ready(tape.price, bid, ask) < 0) == sold) > (0.99 if rate < 100 else 0.9)
+        found = quote_reading(book, tape, int(book.ts_us[-1]))
+        assert tick == pytest.approx(found.quoted.price) and found.effective.price >= 0.99 * tick
+
+
+def test_the_microprice_is_the_price_behind_the_quotes(monkeypatch):
+    monkeypatch.setattr(simulated, "VOLATILITY", 1e-8)  # the price stands between two ticks
+    _, quotes = quoted(120, 120)
+    book = quotes["BTCUSDT"]
+    assert np.ptp((book.bid + book.ask) / 2) == pytest.approx(0.1)
+    assert np.ptp(microprice(*book.columns[2:])) < 0.02
+    assert microprice(*book.columns[2:]).mean() == pytest.approx(60_000.0, abs=0.01)
+
+
+def test_the_demo_feed_delivers_quotes_where_somebody_takes_them():
+    feed, sink, book = SimulatedFeed(PAIR, history_s=60), Tape(enough=50), QuoteBook()
+    feed.quote_sink = book
+    feed.start(sink)
+    assert sink.full.wait(5)
+    feed.stop()
+    for symbol, trades in by_symbol(sink.parts).items():
+        counts, held = book.counts()[symbol], book.snapshot(symbol)
+        assert counts.kept == counts.received == len(held) > 60
+        assert held.ts_us[-1] <= trades.ts_us[-1] + 60 * US_PER_S
