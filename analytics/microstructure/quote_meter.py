@@ -16,7 +16,6 @@ from analytics.microstructure.quotes import (
     microprice,
     ofi_of,
     quote_imbalance,
-    usable_quotes,
     whole_age_us,
 )
 from analytics.microstructure.reading import MAX_WINDOW_S
@@ -179,17 +178,16 @@ class QuoteMeter:
 
     def feed_quotes(self, quotes: Book) -> None:
         """Take in quotes; those already known are passed over."""
-        rows = quotes[np.unique(quotes.update_id, return_index=True)[1]]
-        rows = rows[rows.update_id > self._last_quote_id]
+        rows = _in_order(quotes, self._last_quote_id)
         self.late_quotes += quotes.update_id.size - rows.update_id.size
         if not rows.update_id.size:
             return
         ts_us = np.maximum.accumulate(np.maximum(rows.ts_us, self._last_us))
-        columns = usable_quotes(rows.bid, rows.bid_qty, rows.ask, rows.ask_qty)
+        columns = (np.ascontiguousarray(side, np.float64) for side in (rows.bid, rows.bid_qty, rows.ask, rows.ask_qty))
         self._first_us = self._first_us or int(ts_us[0])
-        _add_quotes(self._table, self._seconds, self._newest, self._age_us, ts_us, *columns)
+        mids = _add_quotes(self._table, self._seconds, self._newest, self._age_us, ts_us, *columns)
         self._last_quote_id, self._last_us = int(rows.update_id[-1]), int(ts_us[-1])
-        self._mids.add(ts_us, columns[0] + (columns[2] - columns[0]) / 2)
+        self._mids.add(ts_us, mids)
         self._settle()
 
     def feed_trades(self, trades: Tape) -> None:
@@ -283,6 +281,15 @@ class QuoteMeter:
         return (ts_us, np.where(in_force, self._mids.values[at], np.nan), *rest)
 
 
+def _in_order(quotes: Book, after_id: int) -> Book:
+    """The quotes of larger ids by increasing id, each once: of equal ones the first."""
+    ids = quotes.update_id
+    if ids.size and ids[0] > after_id and (ids[1:] > ids[:-1]).all():
+        return quotes
+    rows = quotes[np.unique(ids, return_index=True)[1]]
+    return rows[rows.update_id > after_id]
+
+
 def _quoted(sums: np.ndarray, bid: float, ask: float) -> QuotedSpread:
     seconds = float(sums[SECONDS])
     price, share = (float(sums[column]) / seconds if seconds > 0 else np.nan for column in (SPREAD, SHARE))
@@ -322,8 +329,9 @@ def _add_quotes(
     bid_qty: np.ndarray,
     ask: np.ndarray,
     ask_qty: np.ndarray,
-) -> None:
-    """Add quotes, oldest first and NaN where they do not count; `newest` is the one before them and is moved on."""
+) -> np.ndarray:
+    """Add quotes, oldest first, after `newest`, which is moved on; the mid of each, NaN where it does not count."""
+    mids = np.empty(ts_us.size)
     for k in range(ts_us.size):
         now = ts_us[k]
         if newest[BID] == newest[BID]:
@@ -344,15 +352,20 @@ def _add_quotes(
         row = _row(table, seconds, now // US_PER_S)
         if row >= 0:
             table[row, QUOTES] += 1
-        if row >= 0 and bid[k] == bid[k]:
+        counts = 0 < bid[k] <= ask[k] < np.inf and 0 < bid_qty[k] < np.inf and 0 < ask_qty[k] < np.inf
+        mids[k] = bid[k] + (ask[k] - bid[k]) / 2 if counts else np.nan
+        if row >= 0 and counts:
             table[row, COUNTED] += 1
             table[row, DEPTH] += (bid_qty[k] + ask_qty[k]) / 2
             if newest[BID] == newest[BID] and now - newest[TIME] <= age_us:
                 table[row, EVENTS] += 1
                 table[row, OFI] += (bid[k] >= newest[BID]) * bid_qty[k] - (bid[k] <= newest[BID]) * newest[BID_QTY]
                 table[row, OFI] += (ask[k] >= newest[ASK]) * newest[ASK_QTY] - (ask[k] <= newest[ASK]) * ask_qty[k]
-        newest[TIME], newest[BID], newest[BID_QTY] = now, bid[k], bid_qty[k]
-        newest[ASK], newest[ASK_QTY] = ask[k], ask_qty[k]
+        newest[:] = np.nan
+        newest[TIME] = now
+        if counts:
+            newest[BID], newest[BID_QTY], newest[ASK], newest[ASK_QTY] = bid[k], bid_qty[k], ask[k], ask_qty[k]
+    return mids
 
 
 @compiled
