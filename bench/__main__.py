@@ -28,6 +28,7 @@ BENCHES = (
     "analyse-pair",
     "indicators",
     "microstructure",
+    "quotes",
 )
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 
