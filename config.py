@@ -32,6 +32,7 @@ MIN_BARS_COINTEGRATION = 100  # closed bars before a cointegration test is run
 TEST_BARS = 500  # newest closed bars on which tests and half-life are computed
 SESSION_BARS = 288  # bars watched after each calibration of a pair
 FEE_BPS = 5.0  # of one fill, hundredths of a percent of its notional: what the exchange's futures ask of a taker
+NOTIONAL = 10_000.0  # of the y leg, quote currency: the size whose round trip is priced
 CHART_BARS = 600  # newest bars drawn
 ANALYSIS: dict[str, Any] = {  # what every analysis of a pair is told beside window, method and thresholds
     "test_bars": TEST_BARS,

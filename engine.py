@@ -21,7 +21,16 @@ import psutil
 import config
 from alerts.alert_engine import AlertEngine
 from alerts.rules import Rule
-from analytics.microstructure import LevelLearner, LiveTape, TapeReading
+from analytics.microstructure import (
+    BestQuote,
+    LevelLearner,
+    LiveQuotes,
+    LiveTape,
+    PairCost,
+    QuoteReading,
+    TapeReading,
+    pair_cost,
+)
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
 from analytics.resampling import UNIT_US, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
@@ -155,6 +164,7 @@ class Engine:
         self._analyses: OrderedDict[tuple[Any, ...], tuple[Any, PairAnalysis]] = OrderedDict()
         self._analyses_lock = threading.Lock()
         self._tapes: dict[str, LiveTape] = {}
+        self._books: dict[str, LiveQuotes] = {}
         self._notes: dict[str, str] = {}
 
     # --- life ---------------------------------------------------------------------------------
@@ -308,8 +318,49 @@ class Engine:
                 found[symbol] = self.tape(symbol)
         return found
 
-    def signal(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, rule: SignalParams) -> Signal:
-        """The signal of a pair at its newest close: what the analysis, both tapes and the capture say together.
+    def book(self, symbol: str) -> QuoteReading:
+        """All measures of one symbol's best quotes, now.
+
+        Raises
+        ------
+        TooFewObservations
+            No quote yet, or none asked for.
+        InputError
+        """
+        self._check_followed(symbol)
+        with self._analyses_lock:
+            book = self._books.get(symbol)
+            if book is None:
+                book = self._books[symbol] = self._new_book(self.session, symbol)
+        return book.reading(self.now_us())
+
+    def pair_cost(
+        self, pair: tuple[str, str], hedge_ratio: float, log_prices: bool = False, notional: float = config.NOTIONAL
+    ) -> PairCost:
+        """What a round trip in y and x costs at the best quotes of now, for `notional` of y, quote currency.
+
+        Raises
+        ------
+        TooFewObservations
+            No quotes of a leg.
+        InputError
+        """
+        legs = (self.book(symbol) for symbol in pair)
+        y, x = (BestQuote(leg.bid, leg.bid_qty, leg.ask, leg.ask_qty) for leg in legs)
+        return pair_cost(notional, hedge_ratio, y, x, config.FEE_BPS, log_prices)
+
+    def signal(
+        self,
+        symbol_y: str,
+        symbol_x: str,
+        timeframe: str,
+        params: PairParams,
+        rule: SignalParams,
+        notional: float = config.NOTIONAL,
+    ) -> Signal:
+        """The signal of a pair at its newest close: what the analysis, tapes, quotes and the capture say together.
+
+        What a round trip costs is measured at the quotes where there are any, for `notional` of y.
 
         Raises
         ------
@@ -325,6 +376,7 @@ class Engine:
             stale=tuple(symbol for symbol in pair if symbol not in rows or rows[symbol].stale),
             open_gaps=sum(rows[symbol].gaps_open for symbol in pair if symbol in rows),
             params=rule,
+            round_trip=self._round_trip(analysis, pair, notional),
         )
         return signal(analysis.path.zscore, facts, rule)
 
@@ -517,6 +569,27 @@ class Engine:
         if tape is not None:
             tape.add(trades)
 
+    def _new_book(self, session: Session, symbol: str) -> LiveQuotes:
+        def numbering() -> int:
+            counts = session.quotes.counts().get(symbol)
+            return 0 if counts is None else counts.renumbered
+
+        return LiveQuotes(
+            lambda since_us: session.quotes.snapshot(symbol, since_us),
+            lambda since_us: session.buffer.snapshot(symbol, since_us),
+            numbering,
+        )
+
+    def _round_trip(self, analysis: PairAnalysis, pair: tuple[str, str], notional: float) -> float:
+        """Measured cost of a round trip, price units of y for one unit of it; NaN where quotes do not tell."""
+        ratio = float(analysis.path.hedge_ratio[-1])
+        if not math.isfinite(ratio):
+            return math.nan
+        try:
+            return self.pair_cost(pair, ratio, analysis.params.log_prices, notional).per_unit
+        except TooFewObservations:
+            return math.nan
+
     def _liquidity(self, symbol: str) -> float:
         try:
             return self.tape(symbol).liquidity
@@ -546,6 +619,7 @@ class Engine:
             session.start(self._symbols)
             self._session = session
             self._tapes.clear()
+            self._books.clear()
             self.alerts.forget_states()
         LOG.info("market open: %s", feed.venue)
 

@@ -141,7 +141,12 @@ def pair(
 def microstructure(symbol: str) -> Response:
     engine = current()
     found = engine.tape(_followed(engine, symbol))
-    return as_json({"symbol": symbol.upper(), "reading": found.reading(), **asdict(found)})
+    try:
+        book = engine.book(symbol.upper())
+    except TooFewObservations:
+        book = None
+    quotes = None if book is None else {"reading": book.reading(), **asdict(book)}
+    return as_json({"symbol": symbol.upper(), "reading": found.reading(), **asdict(found), "quotes": quotes})
 
 
 def rule(
@@ -160,10 +165,13 @@ def signals(
     timeframe: str,
     params: Params,
     rule: Annotated[SignalParams, Depends(rule)],
+    notional: Annotated[float, Query(gt=0, le=1e9, description="Of y, quote currency, for the cost at quotes")] = (
+        config.NOTIONAL
+    ),
 ) -> Response:
     engine = current()
     legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
-    found = engine.signal(*legs, timeframe, params, rule)
+    found = engine.signal(*legs, timeframe, params, rule, notional)
     head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
     body = asdict(found) | {"pays": found.pays, "reading": found.reading()}
     derived = {"uncapped": found.opportunity.uncapped, "void": found.opportunity.void}

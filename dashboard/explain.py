@@ -252,6 +252,41 @@ EXPLAIN: dict[str, Explanation] = {
         "the last minute is a fair sample of sizes.",
         "an order cut into small prints is not seen.",
     ),
+    "quote": Explanation(
+        "The best prices at which somebody waits to sell and to buy, with their sizes, as the exchange last sent them.",
+        "a quote holds until the next one, at most 30 s.",
+        "what lies behind the best price is not seen.",
+    ),
+    "quoted_spread": Explanation(
+        "(ask − bid) / middle, now, and weighted by time over the last minute.",
+        "a quote holds until the next one.",
+        "for sizes beyond the best ones: they pay more.",
+    ),
+    "effective_spread": Explanation(
+        "2 · side · (price − middle before) / middle, by quantity, of the last minute's trades.",
+        "the quote before a trade is the one it met.",
+        "one sweep through many levels can be most of the quantity: the mean then lies far above the median trade.",
+    ),
+    "microprice": Explanation(
+        "(bid · ask size + ask · bid size) / both sizes: the middle, drawn towards the thinner side.",
+        "the thinner side gives way first.",
+        "when sizes at the best price are shown and withdrawn.",
+    ),
+    "quote_imbalance": Explanation(
+        "(bid size − ask size) / both.", "sizes are meant.", "when they are shown and withdrawn."
+    ),
+    "quote_ofi": Explanation(
+        "Sum over the last minute of what was added to the bid or taken from the ask, minus the reverse (Cont), over "
+        "the mean size of the best level.",
+        "each change of the best quotes was received.",
+        "it follows price within the same minute; that it leads is not shown.",
+    ),
+    "round_trip": Explanation(
+        "Four fills by crossing at the quotes of now: fees, two half spreads a leg, and what the size exceeds the best "
+        "level by.",
+        "further levels are as large as the best one and one spread apart; no funding, no own impact.",
+        "for large sizes: the book behind the best price is assumed, not seen.",
+    ),
     "opportunity": Explanation(
         "Weighted sum of four scores of 0 to 100 (|z|, volatility of the spread, momentum towards the mean, liquidity "
         "of the thinner leg), at most the lowest cap of the reasons not to trade.",

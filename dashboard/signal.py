@@ -56,7 +56,8 @@ def _infinite(value: float, text: str) -> str:
 def _pays(found: Signal) -> str:
     if not formats.exists(found.breakeven_z):
         return ""
-    return "reached" if found.pays else "not reached"
+    by = "at quotes" if found.cost_measured else "fees only"
+    return f"{'reached' if found.pays else 'not reached'}, {by}"
 
 
 def _momentum(found: Signal, rule: SignalParams) -> str:

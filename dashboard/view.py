@@ -34,6 +34,7 @@ LEGS = {"bp": "linear", "log": "logarithmic"}  # scales of the legs
 SPANS = (60, 120, 300, config.CHART_BARS)  # bars, offered
 SIGNAL = SignalParams()
 WEIGHTS = tuple(round(100 * weight) for weight in astuple(SIGNAL.weights))
+SIZE_LIMITS = (1.0, 1e9)  # quote currency
 AVERAGES = (1, 1_000)  # bars, limits of fast and slow
 MIN_WINDOW = 3
 MAX_WINDOW = 5_000
@@ -60,6 +61,7 @@ class View:
     fast: int = SIGNAL.fast  # bars of the averages of the momentum
     slow: int = SIGNAL.slow
     weights: tuple[int, ...] = WEIGHTS  # of the terms of the opportunity score, percent
+    notional: float = config.NOTIONAL  # of y, quote currency: whose round trip is priced
     indicators: tuple[str, ...] = ()  # drawn with the candles
     span: int = config.CHART_BARS  # newest bars drawn
     legs: str = "bp"  # how the legs are drawn
@@ -240,6 +242,7 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "fast": ("fast", _bars("the fast average", AVERAGES)),
     "slow": ("slow", _bars("the slow average", AVERAGES)),
     "weights": ("weights", _weights),
+    "size": ("notional", _number("size", SIZE_LIMITS)),
     "show": ("indicators", _indicators),
     "span": ("span", _bars("span", (SPANS[0], config.CHART_BARS))),
     "legs": ("legs", _one_of("legs", LEGS)),

@@ -65,6 +65,12 @@ class Columns:
         raise NotImplementedError
 
     @classmethod
+    def of(cls, symbol: str, *columns: object) -> Self:
+        """Columns from any sequences; no check of values: that was done where each row was made."""
+        arrays = zip(columns, cls.KINDS, strict=True)
+        return cls.made(symbol, (np.asarray(column, kind) for column, kind in arrays))
+
+    @classmethod
     def made(cls, symbol: str, columns: Iterable[np.ndarray]) -> Self:
         """These columns as they are."""
         return cls(symbol, *columns)
@@ -110,26 +116,6 @@ class Trades(Columns):
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """trade_id, ts_us, price, qty, buyer_is_maker."""
         return self.trade_id, self.ts_us, self.price, self.qty, self.buyer_is_maker
-
-    @classmethod
-    def of(
-        cls,
-        symbol: str,
-        trade_id: object,
-        ts_us: object,
-        price: object,
-        qty: object,
-        buyer_is_maker: object,
-    ) -> Self:
-        """Columns from any sequences; no check of values: that was done where each trade was made."""
-        return cls(
-            symbol,
-            np.asarray(trade_id, np.int64),
-            np.asarray(ts_us, np.int64),
-            np.asarray(price, np.float64),
-            np.asarray(qty, np.float64),
-            np.asarray(buyer_is_maker, np.uint8),
-        )
 
     @classmethod
     def from_rows(cls, symbol: str, rows: Iterable[Trade]) -> Self:

@@ -7,10 +7,12 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+import config
 from analytics.microstructure import tape_reading
 from analytics.pair import PairAnalysis, PairParams
 from analytics.resampling import bars
 from analytics.signals import SignalParams, facts_of, signal, spread_volatility
+from data.quotes import Quotes
 from engine import Engine, current
 from tests.fakes.engine import ScriptedEngine, print_pair, settings, walk
 from tests.fakes.exchange import FakeExchange
@@ -332,7 +334,7 @@ def test_a_signal_rests_on_the_analysis_the_tapes_and_the_capture(scripted):
     found = scripted.signal("ETHUSDT", "BTCUSDT", "1s", PARAMS, rule)
     liquidity = min(scripted.tape(symbol).liquidity for symbol in ("ETHUSDT", "BTCUSDT"))
     facts = facts_of(analysis, spread_volatility(analysis).ratio, liquidity, params=rule)
-    assert found == signal(analysis.path.zscore, facts, rule)
+    assert found == signal(analysis.path.zscore, facts, rule) and not found.cost_measured
     terms = {term.name: term.value for term in found.opportunity.terms}
     assert terms["liquidity"] == liquidity and terms["zscore"] == abs(analysis.path.zscore[-1])
 
@@ -349,3 +351,25 @@ def test_notes_outlive_the_process(tmp_path):
     again.start()
     assert again.notes("view ") == {"view mine": "pair?tf=5s"}
     again.stop()
+
+
+def test_what_a_round_trip_costs_is_measured_where_there_are_quotes(scripted):
+    print_pair(scripted, 400)
+    for symbol, bid in (("BTCUSDT", 60_000.0), ("ETHUSDT", 2_500.0)):
+        quote = Quotes.of(symbol, [1], [scripted.now_us() - 1], [bid], [1e6], [bid + 1], [1e6])
+        scripted.session.quotes.offer(quote)
+    ratio = float(scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS).path.hedge_ratio[-1])
+    cost = scripted.pair_cost(("ETHUSDT", "BTCUSDT"), ratio)
+    fees = 2 * config.FEE_BPS / 1e4 * (2_500.5 + abs(ratio) * 60_000.5)
+    assert cost.per_unit == pytest.approx(fees + 1 + abs(ratio))
+    found = scripted.signal("ETHUSDT", "BTCUSDT", "1s", PARAMS, SignalParams())
+    assert found.cost_measured and found.cost == pytest.approx(cost.per_unit)
+    logs = PairParams(window=20, log_prices=True)
+    in_logs = scripted.signal("ETHUSDT", "BTCUSDT", "1s", logs, SignalParams())
+    assert in_logs.cost == pytest.approx(2 * config.FEE_BPS / 1e4 * 2, rel=2)
+
+
+def test_a_pair_without_quotes_has_no_measured_cost(scripted):
+    print_pair(scripted, 50)
+    with pytest.raises(TooFewObservations, match="quotes"):
+        scripted.pair_cost(("ETHUSDT", "BTCUSDT"), 0.04)

@@ -32,7 +32,7 @@ from analytics.microstructure.flow import (
     vwap_distance_bp,
 )
 from analytics.microstructure.impact import KyleLambda, amihud, kyle_lambda, roll_spread
-from analytics.microstructure.live import LiveTape
+from analytics.microstructure.live import LiveQuotes, LiveTape
 from analytics.microstructure.meter import TapeMeter, tape_reading
 from analytics.microstructure.overlaps import HayashiYoshida, hayashi_yoshida, thinned, tick_returns
 from analytics.microstructure.pair_costs import BestQuote, LegCost, PairCost, pair_cost
@@ -63,6 +63,7 @@ __all__ = [
     "KyleLambda",
     "LegCost",
     "LevelLearner",
+    "LiveQuotes",
     "LiveTape",
     "NormalLevel",
     "PairCost",

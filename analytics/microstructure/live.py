@@ -5,12 +5,15 @@ from collections.abc import Callable
 
 from analytics.microstructure.columns import Rows
 from analytics.microstructure.meter import TapeMeter
+from analytics.microstructure.quote_meter import Book, QuoteMeter, QuoteParams, QuoteReading
 from analytics.microstructure.reading import TapeParams, TapeReading
 from analytics.microstructure.velocity import LevelLearner
 from analytics.resampling import Tape
 from utils.clock import US_PER_S
 
 AGAIN_US = 5 * US_PER_S  # least time between two readings of the whole tape
+OVERLAP_US = 2 * US_PER_S  # read again: a meter passes over what it knows, and what came late is not missed
+BACK_WINDOWS = 2  # how far back a reader looks who has not read for long
 MOST_WAITING = 20_000  # trades that wait for a reader; a feed that nobody reads pays for itself from there on
 
 
@@ -83,3 +86,44 @@ class LiveTape:
         waiting, self._waiting, self._rows = self._waiting, [], 0
         if waiting:
             meter.feed(Rows.joined(waiting))
+
+
+class LiveQuotes:
+    """Readings of one symbol's best quotes, at the cost of those since the last; safe to share between threads.
+
+    Parameters
+    ----------
+    quotes, trades : those held that are not older than a time, microseconds, oldest first
+    numbering : grows whenever the exchange has begun to number its quotes anew, which asks for a new meter
+    """
+
+    def __init__(
+        self,
+        quotes: Callable[[int], Book],
+        trades: Callable[[int], Tape],
+        numbering: Callable[[], int] = lambda: 0,
+        params: QuoteParams | None = None,
+    ) -> None:
+        self._quotes, self._trades, self._numbering = quotes, trades, numbering
+        self._params = params or QuoteParams()
+        self._lock = threading.Lock()
+        self._meter, self._number = QuoteMeter(self._params), -1
+        self._read_us = 0
+
+    def reading(self, now_us: int) -> QuoteReading:
+        """All measures at `now_us`.
+
+        Raises
+        ------
+        TooFewObservations
+            No quote yet.
+        """
+        with self._lock:
+            number = self._numbering()
+            if number != self._number or now_us < self._read_us:
+                self._meter, self._number, self._read_us = QuoteMeter(self._params), number, 0
+            begin_us = max(self._read_us - OVERLAP_US, now_us - BACK_WINDOWS * self._params.window_s * US_PER_S)
+            self._meter.feed_quotes(self._quotes(begin_us))
+            self._meter.feed_trades(self._trades(begin_us))
+            self._read_us = now_us
+            return self._meter.reading(now_us)

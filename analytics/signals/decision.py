@@ -42,6 +42,8 @@ class Signal:
     leg_x: Leg
     zscore: float
     breakeven_z: float  # |z| from which the way to the exit pays the costs; NaN where not known
+    cost: float  # of a round trip, units of the spread
+    cost_measured: bool  # by the best quotes of both legs, not by fees alone
     position: int  # what the rule on z holds by itself, reasons aside: -1, 0, +1
     momentum: float  # strength, + where z rises
     opportunity: Opportunity
@@ -102,6 +104,8 @@ def signal(zscore: np.ndarray, facts: Facts, params: SignalParams | None = None,
         leg_x=_leg(-side, units_y * facts.hedge_ratio, facts.price_x),
         zscore=z,
         breakeven_z=facts.breakeven_z,
+        cost=facts.cost,
+        cost_measured=facts.cost_measured,
         position=held,
         momentum=momentum,
         opportunity=found,

@@ -28,6 +28,8 @@ class Facts:
     n_obs: int  # closed bars
     volatility: float = NAN  # of the spread, current over historical
     liquidity: float = NAN  # score of the thinner leg, 0 to 100
+    cost: float = NAN  # of a round trip, units of the spread
+    cost_measured: bool = False  # by the best quotes of both legs, not by fees alone
     breakeven_z: float = NAN  # |z| that pays the costs, on the scale of the path of z; inf where none does
     pvalue: float = NAN  # of cointegration
     half_life_bars: float = NAN  # inf where nothing speaks for reversion
@@ -53,15 +55,19 @@ def facts_of(
     stale: tuple[str, ...] = (),
     open_gaps: int = 0,
     params: SignalParams | None = None,
+    round_trip: float = NAN,
 ) -> Facts:
     """The facts that an analysis knows, beside those of the market.
 
     Its break-even is in stationary standard deviations of the residual, the path of z in those of its window. The
-    cost is the same price: breakeven_z = exit_z + margin cost / spread_std, with the spread_std of the newest bar.
+    cost is the same price: breakeven_z = exit_z + cost / spread_std, with the spread_std of the newest bar. The cost
+    is `round_trip`, price units of y for one unit of it, where that was measured, else the fees of the analysis.
     """
     y, x = float(analysis.y[-1]), float(analysis.x[-1])
     ratio, life = float(analysis.path.hedge_ratio[-1]), analysis.evidence.half_life
     watched = analysis.watch.monitor
+    measured = math.isfinite(round_trip)
+    cost = round_trip / (y if analysis.params.log_prices else 1.0) if measured else _fees(analysis)
     return Facts(
         price_y=y,
         price_x=x,
@@ -69,7 +75,9 @@ def facts_of(
         n_obs=analysis.n_obs,
         volatility=volatility,
         liquidity=liquidity,
-        breakeven_z=_breakeven(analysis, params or SignalParams()),
+        cost=cost,
+        cost_measured=measured,
+        breakeven_z=_breakeven(analysis, params or SignalParams(), cost),
         pvalue=analysis.cointegration_pvalue,
         half_life_bars=NAN if life is None else life.bars,
         coverage=analysis.coverage,
@@ -79,9 +87,11 @@ def facts_of(
     )
 
 
-def _breakeven(analysis: "PairAnalysis", params: SignalParams) -> float:
+def _fees(analysis: "PairAnalysis") -> float:
     entry, process = analysis.evidence.entry, analysis.evidence.ornstein_uhlenbeck
+    return NAN if entry is None or process is None else (entry.breakeven_z - entry.exit_z) * process.std
+
+
+def _breakeven(analysis: "PairAnalysis", params: SignalParams, cost: float) -> float:
     width = float(analysis.path.spread_std[-1])
-    if entry is None or process is None or not width > 0:
-        return NAN
-    return params.exit_z + (entry.breakeven_z - entry.exit_z) * process.std / width
+    return params.exit_z + cost / width if width > 0 else NAN

@@ -1,18 +1,22 @@
 """Microstructure: who is hitting whom, how fast, and how thin the market is, from the tape of one symbol."""
 
+import contextlib
 from html import escape
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import formats, tape
+from dashboard import formats, quotes, tape
+from dashboard.charts.overview import step_decimals
 from dashboard.live.component import live_chart
 from dashboard.main import run
 from dashboard.markup import cards
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key, span_control
-from dashboard.view import View
+from dashboard.view import SIZE_LIMITS, View
 from engine import Engine
+from utils.errors import TooFewObservations
 
 CHART_HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
 TAPE_ROWS = 28
@@ -35,6 +39,9 @@ def page(engine: Engine, view: View) -> None:
     with side:
         refreshed("tape", newest, view, engine, view)
         refreshed("flow", flow, view, engine, view)
+        refreshed("quotes", quoted, view, engine, view)
+        refreshed("round trip", round_trip, view, engine, view)
+        _size(view)
         _downloads(engine, view)
 
 
@@ -52,6 +59,31 @@ def newest(engine: Engine, view: View) -> None:
     """The newest trades."""
     large_from = engine.tape(view.symbol).sizes.large_from
     st.html(tape.ribbon(engine.ticks(view.symbol, TAPE_ROWS), large_from, view.symbol, view.zone))
+
+
+def quoted(engine: Engine, view: View) -> None:
+    """Best bid and ask."""
+    try:
+        found = engine.book(view.symbol)
+    except TooFewObservations:
+        st.html(quotes.no_quotes())
+        return
+    decimals = step_decimals(np.array([found.bid, found.ask]))
+    st.html(quotes.quotes_table(found, view.symbol, decimals))
+
+
+def round_trip(engine: Engine, view: View) -> None:
+    """What the pair costs to enter and leave, where there are quotes of both legs."""
+    analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
+    ratio = float(analysis.path.hedge_ratio[-1])
+    with contextlib.suppress(TooFewObservations):
+        found = engine.pair_cost((view.symbol_y, view.symbol_x), ratio, view.log_prices, view.notional)
+        st.html(quotes.cost_table(found, view))
+
+
+def _size(view: View) -> None:
+    label = f"Size of y for the round trip, {formats.quote(view.symbol_y)}"
+    st.number_input(label, *SIZE_LIMITS, step=1_000.0, key=key("notional"), format="%.0f")
 
 
 def _downloads(engine: Engine, view: View) -> None:

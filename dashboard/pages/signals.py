@@ -74,7 +74,7 @@ def _analysis(engine: Engine, view: View) -> PairAnalysis:
 
 
 def _signal(engine: Engine, view: View) -> signal.Signal:
-    return engine.signal(view.symbol_y, view.symbol_x, view.timeframe, view.params, view.rule)
+    return engine.signal(view.symbol_y, view.symbol_x, view.timeframe, view.params, view.rule, view.notional)
 
 
 def _settings(view: View) -> None:

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from analytics.microstructure import LevelLearner, LiveTape, TapeParams, tape_reading
+from analytics.microstructure import LevelLearner, LiveQuotes, LiveTape, TapeParams, quote_reading, tape_reading
 from analytics.microstructure.live import AGAIN_US, MOST_WAITING
+from data.quotes import Quotes
 from data.trades import Trades
 from utils.errors import TooFewObservations
 
@@ -111,3 +112,59 @@ def test_readers_and_the_feed_do_not_disturb_each_other():
         for reader in readers:
             reader.result()
     same(memory.tape.reading(now_us + AGAIN_US), tape_reading(trades, now_us + AGAIN_US, PARAMS))
+
+
+# --- best quotes ------------------------------------------------------------------------------------------
+
+
+def quotes(trades: Trades) -> Quotes:
+    """A quote just before each trade, a cent on both sides of its price."""
+    size, random = np.full(len(trades), 2.0), np.random.default_rng(4)
+    sides = trades.price - 0.01, size + random.integers(0, 3, len(trades)), trades.price + 0.01, 2 * size
+    return Quotes.of("A", trades.trade_id + 20_000, trades.ts_us - 1_000, *sides)
+
+
+class Books:
+    """Quotes and trades in memory up to a row."""
+
+    def __init__(self) -> None:
+        self.trades, self.end, self.number = tape(3_000), 0, 0
+        self.quotes = quotes(self.trades)
+        self.live = LiveQuotes(
+            lambda since_us: self.quotes[(self.quotes.ts_us >= since_us) & self.arrived],
+            lambda since_us: self.trades[(self.trades.ts_us >= since_us) & self.arrived],
+            lambda: self.number,
+        )
+
+    @property
+    def arrived(self) -> np.ndarray:
+        return np.arange(len(self.trades)) < self.end
+
+    def reading(self):
+        return self.live.reading(int(self.trades.ts_us[self.end - 1]))
+
+    def expected(self):
+        end = self.end
+        return quote_reading(self.quotes[:end], self.trades[:end], int(self.trades.ts_us[end - 1]))
+
+
+def test_quotes_read_now_and_then_are_those_of_a_batch():
+    books = Books()
+    for end in (5, 300, 310, 1_700, 3_000):
+        books.end = end
+        same(books.reading(), books.expected())
+
+
+def test_a_new_numbering_of_quotes_begins_a_new_meter():
+    books = Books()
+    books.end = 1_000
+    books.reading()
+    books.quotes = Quotes.of("A", books.quotes.update_id - 10_000, books.quotes.ts_us, *books.quotes.columns[2:])
+    books.end, books.number = 2_500, 1
+    same(books.reading(), books.expected())
+
+
+def test_no_quote_is_not_enough_data():
+    books = Books()
+    with pytest.raises(TooFewObservations, match="quotes"):
+        books.live.reading(START_US)

@@ -9,6 +9,7 @@ import engine as engines
 from analytics.pair import PairParams
 from analytics.signals import SignalParams
 from api.app import build_api
+from data.quotes import Quotes
 from tests.fakes.engine import ScriptedEngine, print_pair, settings
 from tests.waiting import until
 
@@ -178,7 +179,11 @@ def test_the_tape_of_a_symbol(api, engine):
     assert body["reading"]["taker_buy"] == found.flow.buy_qty and body["flow"]["sell_qty"] == found.flow.sell_qty
     assert body["normal"]["trades_per_s"] is None and "normal" in body["missing"]
     assert body["signature"]["width_s"] == found.signature.width_s.tolist()
+    assert body["quotes"] is None
     assert api.get("/v1/microstructure/XRPUSDT").status_code == 404
+    engine.session.quotes.offer(Quotes.of("BTCUSDT", [1], [engine.now_us()], [100.0], [1.0], [100.5], [3.0]))
+    quotes = api.get("/v1/microstructure/BTCUSDT").json()["quotes"]
+    assert (quotes["bid"], quotes["reading"]["microprice"]) == (100.0, 100.125)
 
 
 def test_the_signal_of_a_pair_with_its_terms_and_reasons(api, engine):

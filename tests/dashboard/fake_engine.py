@@ -8,14 +8,23 @@ import pandas as pd
 
 import config
 from alerts.alert_engine import AlertEngine
-from analytics.microstructure import TapeReading, tape_reading
+from analytics.microstructure import (
+    BestQuote,
+    PairCost,
+    QuoteReading,
+    TapeReading,
+    pair_cost,
+    quote_reading,
+    tape_reading,
+)
 from analytics.pair import PairAnalysis, PairParams, analyse_pair
 from analytics.resampling import timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
+from data.quotes import Quotes
 from data.trades import Trades
 from engine import Status, SymbolStatus
 from utils.clock import US_PER_S
-from utils.errors import InputError
+from utils.errors import InputError, TooFewObservations
 
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00:00 UTC
 PRICES = {"BTCUSDT": 61_234.1, "ETHUSDT": 2_675.37}
@@ -70,6 +79,7 @@ class FakeEngine:
         self.replay: dict[str, Any] | None = None
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
+        self.quoted = True
         self.kept = {"guide dismissed": "1"}
         self.failing = False
         self.storage_error: str | None = None
@@ -178,7 +188,33 @@ class FakeEngine:
     def tapes(self) -> dict[str, TapeReading]:
         return {symbol: self.tape(symbol) for symbol in self.symbols} if self.bars_held else {}
 
-    def signal(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, rule: SignalParams) -> Signal:
+    def book(self, symbol: str) -> QuoteReading:
+        """A quote in each fifth of a second, a tick around the trades."""
+        if not self.quoted:
+            raise TooFewObservations(0, 1, "quotes")
+        trades = self.ticks(symbol, 1_000)
+        size, tick = np.full(len(trades), 2.0), 0.1
+        quotes = Quotes.of(
+            symbol, trades.trade_id, trades.ts_us - 1, trades.price - tick, size, trades.price + tick, 3 * size
+        )
+        return quote_reading(quotes, trades, self.now_us())
+
+    def pair_cost(
+        self, pair: tuple[str, str], hedge_ratio: float, log_prices: bool = False, notional: float = config.NOTIONAL
+    ) -> PairCost:
+        legs = (self.book(symbol) for symbol in pair)
+        y, x = (BestQuote(leg.bid, leg.bid_qty, leg.ask, leg.ask_qty) for leg in legs)
+        return pair_cost(notional, hedge_ratio, y, x, config.FEE_BPS, log_prices)
+
+    def signal(
+        self,
+        symbol_y: str,
+        symbol_x: str,
+        timeframe: str,
+        params: PairParams,
+        rule: SignalParams,
+        notional: float = config.NOTIONAL,
+    ) -> Signal:
         analysis = self.analysis(symbol_y, symbol_x, timeframe, params)
         liquidity = min(self.tape(symbol).liquidity for symbol in (symbol_y, symbol_x))
         stale = tuple(symbol for symbol in (symbol_y, symbol_x) if self.rows[symbol].stale)

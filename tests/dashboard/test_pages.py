@@ -462,3 +462,20 @@ def test_the_time_shown_is_chosen_on_the_page_and_stays_in_the_address(engine):
     assert app.query_params["span"] == "120"
     rows = list(csv.DictReader(io.StringIO(pair.pair_csv(engine, View.from_query({"span": "120"}, engine.symbols)[0]))))
     assert 60 < len(rows) <= 120
+
+
+def test_best_quotes_and_the_cost_of_a_round_trip_at_them(engine):
+    text = words(open_page("microstructure", size="20000"))
+    view = View.from_query({"size": "20000"}, engine.symbols)[0]
+    found = engine.book("BTCUSDT")
+    assert f"<td>{formats.significant(found.quoted.newest_bp, 3)} bp</td>" in text
+    ratio = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params).path.hedge_ratio[-1]
+    cost = engine.pair_cost((view.symbol_y, view.symbol_x), float(ratio), notional=20_000.0)
+    assert f"<td>{formats.number(cost.bp, 1)} bp</td>" in text
+    assert "for 20,000 USDT of y" in text
+
+
+def test_without_quotes_the_page_says_how_to_get_them(engine):
+    engine.quoted = False
+    text = words(open_page("microstructure"))
+    assert "PAIRSCOPE_QUOTES=true" in text and "Cost of a round trip" not in text
