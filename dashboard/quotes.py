@@ -16,12 +16,12 @@ def quotes_table(found: QuoteReading, symbol: str, decimals: int) -> str:
     rows = [
         _row("best ask", formats.number(found.ask, decimals), ask_size, "quote"),
         _row("best bid", formats.number(found.bid, decimals), bid_size, "quote"),
-        _row("quoted spread", _bp(found.quoted.newest_bp), f"{_bp(found.quoted.bp)} over the minute", "quoted_spread"),
+        _row("quoted spread", _bp(found.quoted.newest_bp), f"mean {_bp(found.quoted.bp)}", "quoted_spread"),
         _row("effective spread", _bp(found.effective.bp), f"of {found.effective.n_obs:,} trades", "effective_spread"),
         _row("microprice", formats.number(found.microprice, decimals + 1), _distance(found), "microprice"),
-        _row("size imbalance", formats.number(found.imbalance, 2, sign=True), "bid against ask", "quote_imbalance"),
-        _row("quote order flow", formats.number(flow, 1, sign=True), "times the best size", "quote_ofi"),
-        _row("quotes/s", formats.number(found.quotes_per_s, 1), f"newest {formats.age(found.age_s)} ago", "quote"),
+        _row("size imbalance", formats.number(found.imbalance, 2, sign=True), "bid − ask", "quote_imbalance"),
+        _row("quote order flow", formats.number(flow, 1, sign=True), "× best size", "quote_ofi"),
+        _row("quotes/s", formats.number(found.quotes_per_s, 1), f"{formats.age(found.age_s)} ago", "quote"),
     ]
     reasons = "".join(muted(text) for text in dict.fromkeys(found.missing.values()))
     return section("Best quotes", table(("", "", ""), rows) + reasons)
@@ -37,7 +37,7 @@ def _bp(value: float) -> str:
 
 
 def _distance(found: QuoteReading) -> str:
-    return f"{formats.number(found.microprice_distance_bp, 3, sign=True)} bp from the middle"
+    return f"{formats.number(found.microprice_distance_bp, 3, sign=True)} bp off the middle"
 
 
 def cost_table(found: PairCost, view: View) -> str:

@@ -32,7 +32,7 @@ def reading_cards(found: TapeReading, symbol: str) -> list[Card]:
         Card("VPIN", formats.number(found.vpin.value, 2), _of(found, "vpin", ""), "vpin"),
         Card("Kyle's lambda", _kyle(found), _of(found, "kyle", _kyle_error(found)), "kyle"),
         Card("Amihud", _amihud(found), _of(found, "amihud", "bp a million"), "amihud"),
-        Card("Roll's spread", _bp(found.roll_spread / found.price), _of(found, "roll_spread", "bp"), "roll"),
+        Card("Roll's spread", _bp(found.roll_spread / found.price), _roll(found), "roll"),
         Card("tick rule right", formats.percent(found.tick_rule.by_count, 1), _judged(found), "tick_rule"),
     ]
 
@@ -73,6 +73,10 @@ def _signed(value: float) -> str:
 def _of(found: TapeReading, name: str, unit: str) -> str:
     """The unit, or why there is no number."""
     return found.missing.get(name, unit)
+
+
+def _roll(found: TapeReading) -> str:
+    return _of(found, "roll_spread", "bp" if formats.exists(found.roll_spread) else "prices did not bounce")
 
 
 def _regime(found: TapeReading) -> str:

@@ -19,7 +19,7 @@ from engine import Engine
 from utils.errors import TooFewObservations
 
 CHART_HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
-TAPE_ROWS = 28
+TAPE_ROWS = 44
 
 
 def page(engine: Engine, view: View) -> None:
@@ -38,11 +38,15 @@ def page(engine: Engine, view: View) -> None:
             live_chart("sizes", view, SIZES_HEIGHT)
     with side:
         refreshed("tape", newest, view, engine, view)
+    left, middle, right = st.columns(3, gap="small")
+    with left:
         refreshed("flow", flow, view, engine, view)
+        _downloads(engine, view)
+    with middle:
         refreshed("quotes", quoted, view, engine, view)
+    with right:
         refreshed("round trip", round_trip, view, engine, view)
         _size(view)
-        _downloads(engine, view)
 
 
 def readings(engine: Engine, view: View) -> None:
