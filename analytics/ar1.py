@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
+from utils.compiled import compiled
 from utils.errors import InputError
 
 LEVELS = (0.025, 0.5, 0.975)
@@ -72,7 +73,18 @@ def phi_interval(slope: float, n: int, fitted: int = 0, widening: float = 1.0) -
     slope : least-squares slope of s[t] on s[t-1] with a constant
     n : transitions, one fewer than bars
     fitted : 0 for a given series, 1 for the residual of a regression on one integrated series and a constant
-    widening : >= 1, how many times as uncertain the slope is as under steps of one variance; `half_life` measures it
+    widening : >= 1, how many times as uncertain the slope is as under steps of one variance; `regression` measures it
+
+    Raises
+    ------
+    InputError
+    """
+    low, phi, high = phi_intervals(np.array([slope]), n, fitted, np.array([widening]))[:, 0].tolist()
+    return low, phi, high
+
+
+def phi_intervals(slopes: np.ndarray, n: int, fitted: int, widenings: np.ndarray) -> np.ndarray:
+    """`phi_interval` of many series of one length, shape (3, series).
 
     Raises
     ------
@@ -82,11 +94,53 @@ def phi_interval(slope: float, n: int, fitted: int = 0, widening: float = 1.0) -
         raise InputError(f"fitted must be 0 or 1, was {fitted}", "fitted")
     phis, (rare_low, middle, _) = _curves(n, fitted)
     _, (_, given, rare_high) = _curves(n, 0)
-    # Much widened, a curve may turn: each end is then the farthest phi that the slope does not exclude.
-    lower = np.maximum.accumulate(given + widening * (rare_high - given))
-    upper = np.minimum.accumulate((middle + widening * (rare_low - middle))[::-1])[::-1]
-    low, median, high = (float(np.interp(slope, curve, phis)) for curve in (lower, middle, upper))
-    return low, median, high
+    return _inverted(slopes, widenings, phis, given, rare_high, middle, rare_low)
+
+
+@compiled
+def _inverted(
+    slopes: np.ndarray,
+    widenings: np.ndarray,
+    phis: np.ndarray,
+    given: np.ndarray,
+    rare_high: np.ndarray,
+    middle: np.ndarray,
+    rare_low: np.ndarray,
+) -> np.ndarray:
+    """Phi at which each slope lies on the lower end's curve, the median's and the upper end's, shape (3, series)."""
+    found = np.empty((3, slopes.size))
+    for i in range(slopes.size):
+        # Much widened, a curve may turn: each end is then the farthest phi that the slope does not exclude.
+        lower = given + widenings[i] * (rare_high - given)
+        upper = middle + widenings[i] * (rare_low - middle)
+        for k in range(1, phis.size):
+            lower[k] = max(lower[k], lower[k - 1])
+            upper[-1 - k] = min(upper[-1 - k], upper[-k])
+        found[0, i] = np.interp(slopes[i], lower, phis)
+        found[1, i] = np.interp(slopes[i], middle, phis)
+        found[2, i] = np.interp(slopes[i], upper, phis)
+    return found
+
+
+@compiled
+def regression(values: np.ndarray) -> tuple[float, float, float]:
+    """Slope of s[t] on s[t-1] with a constant, its standard error, and how many times too small that is, at least 1.
+
+    The last is White's standard error over the classical one. All NaN where only the last value differs.
+    """
+    n = values.size - 1
+    level, change = values[:-1] - np.dot(values[:-1], np.ones(n)) / n, np.diff(values)
+    change -= (values[-1] - values[0]) / n
+    squares = np.dot(level, level)
+    if squares == 0:
+        return np.nan, np.nan, np.nan
+    slope = np.dot(level, change) / squares
+    residual = change - slope * level
+    left = np.dot(residual, residual)
+    classical = squares * left
+    white = n * np.dot(level * level, residual * residual)
+    widening = max(1.0, np.sqrt(white / classical)) if classical > 0 else 1.0
+    return 1 + slope, np.sqrt(left / (n - 2) / squares), widening
 
 
 def quantiles(phis: np.ndarray, n: int, fitted: int) -> np.ndarray:

@@ -51,19 +51,24 @@ def lags_used(
     ------
     InputError, TooFewObservations
     """
-    room = values.size // 2 - TREND_TERMS[trend] - 1
+    room = _room(values.size, trend)
     if not isinstance(lags, str):
         if not 0 <= lags <= room:
             raise TooFewObservations(have=values.size, need=2 * (lags + TREND_TERMS[trend] + 1), what="observations")
         return int(lags)
     if lags not in ("aic", "bic"):
         raise InputError(f"lags must be aic, bic or a number, was {lags!r}", "lags")
-    most = max(0, min(int(np.ceil(12 * (values.size / 100) ** 0.25)), room))
+    most = most_lags(values.size, trend)
     if fixed is None or change is None:
         fixed, change = _arranged(values, trend)
     cost = 2.0 if lags == "aic" else float(np.log(change.shape[1] - most))
     best = _best_lags(fixed, change, most, cost)
     return best if best >= 0 else _careful_best_lags(fixed, change, most, cost)
+
+
+def most_lags(n: int, trend: Trend) -> int:
+    """Lagged changes that a rule may choose from on n observations: 12 (n/100)^(1/4), at least 0."""
+    return max(0, min(int(np.ceil(12 * (n / 100) ** 0.25)), _room(n, trend)))
 
 
 def trends(n: int, terms: int) -> np.ndarray:
@@ -80,6 +85,11 @@ def without_trends(values: np.ndarray, terms: int) -> np.ndarray:
     for row in trends(values.size, terms)[1:]:  # orthogonal by construction
         values = values - row * (row @ values / (row @ row))
     return values
+
+
+def _room(n: int, trend: Trend) -> int:
+    """Most lagged changes of which n observations leave enough rows."""
+    return n // 2 - TREND_TERMS[trend] - 1
 
 
 def _arranged(values: np.ndarray, trend: Trend) -> tuple[np.ndarray, np.ndarray]:

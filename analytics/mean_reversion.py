@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics.ar1 import phi_interval
+from analytics.ar1 import phi_interval, regression
 from analytics.checks import series
 from analytics.zscores import zscore
+from utils.errors import DegenerateSeries
 
 __all__ = ["MIN_OBS", "HalfLife", "half_life", "spread", "zscore"]
 
@@ -63,18 +64,15 @@ def half_life(spread: np.ndarray, fitted: int = 0) -> HalfLife:
     """
     values = series(spread, "spread", MIN_OBS)
     # Centred by one value first: a price level of 1e9 must not take the digits of the moves.
-    values = values - values[0]
-    level, change = values[:-1] - values[:-1].mean(), np.diff(values)
-    n = level.size
-    slope = float(level @ (change - change.mean()) / (level @ level))
-    residual = change - change.mean() - slope * level
-    stderr = float(np.sqrt(residual @ residual / (n - 2) / (level @ level)))
-    low, phi, high = phi_interval(1 + slope, n, fitted, _widening(level, residual))
+    slope, stderr, widening = regression(values - values[0])
+    if np.isnan(slope):
+        raise DegenerateSeries("spread moves at its last bar only")
+    low, phi, high = phi_interval(slope, values.size - 1, fitted, widening)
     return HalfLife(
-        bars=_bars(phi),
-        low=_bars(low),
-        high=_bars(high),
-        uncorrected=_bars(1 + slope),
+        bars=bars_of(phi),
+        low=bars_of(low),
+        high=bars_of(high),
+        uncorrected=bars_of(slope),
         phi=phi,
         stderr=stderr,
         n_obs=values.size,
@@ -82,15 +80,11 @@ def half_life(spread: np.ndarray, fitted: int = 0) -> HalfLife:
     )
 
 
-def _widening(level: np.ndarray, residual: np.ndarray) -> float:
-    """White's standard error of the slope over the classical one, at least 1."""
-    level, residual = level * level, residual * residual
-    classical = float(level.sum() * residual.sum())
-    return max(1.0, float(np.sqrt(level.size * (level @ residual) / classical))) if classical > 0 else 1.0
+def bars_of(phi: float) -> float:
+    """Half-life of a first-order autocorrelation: 0 where the spread turns round within one bar, inf where it stays.
 
-
-def _bars(phi: float) -> float:
-    """-ln 2 / ln(phi): 0 where the spread turns round within one bar, inf where it does not revert."""
+    -ln 2 / ln(phi).
+    """
     if phi >= 1:
         return float("inf")
     return float(-np.log(2) / np.log(phi)) if phi > 0 else 0.0

@@ -6,16 +6,16 @@ windows, and each look adds the rows on either side. Nothing is subtracted, so a
 rounding behind. Where the quadratic would lose digits a look is computed from its residual.
 """
 
-import math
-
 import numpy as np
 
 from analytics.cointegrating_regression import COLLINEAR
+from analytics.dickey_fuller import most_lags
+from analytics.stacked_dickey_fuller import level_statistic, statistics
 from utils.compiled import compiled
 from utils.errors import DegenerateSeries
 
 BLOCK = 48  # looks
-KEPT = 3e-6  # share of the squared changes of the legs that must be left unexplained for digits of 1e-8
+AIC = 2.0  # cost of a lag
 
 
 def both_directions(y: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
@@ -27,8 +27,7 @@ def both_directions(y: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
     ------
     DegenerateSeries
     """
-    most = min(math.ceil(12 * (window / 100) ** 0.25), window // 2 - 1)
-    found = _rolling(np.ascontiguousarray(y), np.ascontiguousarray(x), window, most)
+    found = _rolling(np.ascontiguousarray(y), np.ascontiguousarray(x), window, most_lags(window, "n"))
     if np.isnan(found).any():
         raise DegenerateSeries("in one window a leg is constant, or the legs are the same up to scale and shift")
     return found.min(axis=0)
@@ -100,15 +99,10 @@ def _direction(
     square, most = slope * slope, mixed.shape[0] - 1
     left = yy - of_y * of_y / window - square * own
     head, tail = _ends(y, x, slope, (of_y - slope * of_x) / window, most)
-    moments = _moments(left, changes_yy - slope * mixed + square * changes_xx, head, tail)
-    along = _factors(moments)[-1]
-    sound = left > COLLINEAR * (yy + square * xx)
-    sound &= along[-1] ** 2 > KEPT * (changes_yy[0] + square * changes_xx[0])
-    found = np.full(left.size, np.nan)
+    products, whole = changes_yy - slope * mixed + square * changes_xx, changes_yy[0] + square * changes_xx[0]
+    found, _ = statistics(left, products, head, tail, whole, window, AIC)
     for look in range(left.size):
-        if sound[look]:
-            found[look] = _look(moments[:, :, look], along[:-1, look], head[:, look], window)
-        if np.isnan(found[look]):
+        if np.isnan(found[look]) or not left[look] > COLLINEAR * (yy[look] + square[look] * xx[look]):
             found[look] = _from_residual(y[look : look + window], x[look : look + window], most)
     return found
 
@@ -128,181 +122,10 @@ def _ends(
 
 
 @compiled
-def _moments(left: np.ndarray, products: np.ndarray, head: np.ndarray, tail: np.ndarray) -> np.ndarray:
-    """Sums of products of the previous level, the changes 1 to `most` bars back and the change, lower half.
-
-    Over the rows that `most` lags leave, shape (most + 2, most + 2, looks). The changes i + 1 and j + 1 bars back have
-    the products of those i and j bars back but for one row at either end, and
-    2 sum e_t (e_t+1 - e_t) = e_end^2 - e_begin^2 - sum (e_t+1 - e_t)^2.
-    """
-    most, looks = head.shape[0] - 1, left.size
-    moments = np.empty((most + 2, most + 2, looks))
-    early, late = head[1:] - head[:-1], tail[1:] - tail[:-1]
-    moments[0, 0] = left - (head[:most] ** 2).sum(axis=0) - tail[most] ** 2
-    with_level = (tail[most] ** 2 - head[most] ** 2 - products[0]) / 2
-    moments[-1, 0] = with_level
-    for k in range(most):
-        with_level = with_level + products[k] + head[most] * early[most - 1 - k] - tail[most] * late[most - 1 - k]
-        moments[k + 1, 0] = with_level
-    for lag in range(most + 1):
-        moments[-1, lag if lag else -1] = total = products[lag].copy()
-        for k in range(most - lag):
-            _add_product(total, early[most - 1 - k], early[most - 1 - k - lag], 1.0)
-            _add_product(total, late[most - 1 - k], late[most - 1 - k - lag], -1.0)
-            moments[k + lag + 1, k + 1] = total
-    return moments
-
-
-@compiled
-def _factors(moments: np.ndarray) -> np.ndarray:
-    """Cholesky factor of each look, looks side by side; NaN where there is none."""
-    factor = np.empty_like(moments)
-    inverse = np.empty(moments.shape[1:])
-    for i in range(moments.shape[0]):
-        for j in range(i + 1):
-            total = factor[i, j]
-            total[:] = moments[i, j]
-            for k in range(j):
-                _add_product(total, factor[i, k], factor[j, k], -1.0)
-            if j < i:
-                total *= inverse[j]
-            else:
-                total[:] = np.sqrt(total)
-                inverse[i] = 1 / total
-    return factor
-
-
-@compiled
-def _add_product(total: np.ndarray, one: np.ndarray, other: np.ndarray, sign: float) -> None:
-    for i in range(total.size):
-        total[i] += sign * one[i] * other[i]
-
-
-@compiled
-def _look(moments: np.ndarray, along: np.ndarray, head: np.ndarray, window: int) -> float:
-    """t-statistic of the level with AIC lags, of the moments of one look; `along` is the last row of their factor."""
-    most = moments.shape[0] - 2
-    lags = _least_aic(along, moments[-1, -1], window - 1 - most)
-    if lags < 0:
-        return np.nan
-    with_level, products = np.empty(lags + 1), np.empty((lags + 1, lags + 1))
-    for i in range(lags + 1):
-        with_level[i] = moments[i if i else -1, 0]
-        products[i, 0] = moments[-1, i if i else -1]
-        products[i, 1 : i + 1] = moments[i, 1 : i + 1]
-    level = _add_rows(products, with_level, moments[0, 0], head, head[1:] - head[:-1], most)
-    return _level_t(products, with_level, level, lags, window - 1 - lags)
-
-
-@compiled
 def _from_residual(y: np.ndarray, x: np.ndarray, most: int) -> float:
     """Statistic of y on x in one window, of its residual; NaN where there is none."""
     dy, dx = y - y.mean(), x - x.mean()
     sxy, sxx, syy = np.dot(dx, dy), np.dot(dx, dx), np.dot(dy, dy)
     if not sxx * syy - sxy * sxy > COLLINEAR * sxx * syy:
         return np.nan
-    return level_statistic(dy - sxy / sxx * dx, most)
-
-
-@compiled
-def level_statistic(residual: np.ndarray, most: int) -> float:
-    """Dickey-Fuller t-statistic of a residual, no constant, lags by AIC up to `most`; NaN where it has no error.
-
-    One Cholesky factor gives the squared error of every lag. The products of lagged changes follow from those of lag
-    0 by taking one row away and adding one, so the cost is `most` products of length n.
-    """
-    change = np.diff(residual)
-    rows = change.size
-    products = np.empty((most + 1, most + 1))  # of changes i and j bars back, i >= j; rows from `most` on
-    for lag in range(most + 1):
-        products[lag, 0] = np.dot(change[most:], change[most - lag : rows - lag])
-    with_level = np.empty(most + 1)  # of the previous level and the change i bars back
-    with_level[0] = np.dot(residual[most:rows], change[most:])
-    for k in range(most):
-        first, last = change[most - 1 - k], change[rows - 1 - k]
-        with_level[k + 1] = with_level[k] + products[k, 0] + residual[most] * first - residual[rows] * last
-        for lag in range(most - k):
-            gone, come = change[rows - 1 - k - lag], change[most - 1 - k - lag]
-            products[k + lag + 1, k + 1] = products[k + lag, k] + first * come - last * gone
-    level = np.dot(residual[most:rows], residual[most:rows])
-    lags = _aic_lags(products, with_level, level, rows - most)
-    if lags < 0:
-        return np.nan
-    level = _add_rows(products[: lags + 1], with_level[: lags + 1], level, residual, change, most)
-    return _level_t(products, with_level, level, lags, rows - lags)
-
-
-@compiled
-def _add_rows(
-    products: np.ndarray, with_level: np.ndarray, level: float, residual: np.ndarray, change: np.ndarray, most: int
-) -> float:
-    """Adds, in place, the rows that fewer lags than `most` leave; the sum of squares of the level with them."""
-    lags = with_level.size - 1
-    for t in range(lags, most):
-        level += residual[t] * residual[t]
-        for i in range(lags + 1):
-            with_level[i] += residual[t] * change[t - i]
-            for j in range(i + 1):
-                products[i, j] += change[t - i] * change[t - j]
-    return level
-
-
-@compiled
-def _aic_lags(products: np.ndarray, with_level: np.ndarray, level: float, n: int) -> int:
-    """Lags with the least AIC on n rows; -1 where the changes follow their past without error."""
-    terms = with_level.size
-    gram = np.empty((terms, terms))
-    gram[1:, 1:] = products[1:, 1:]
-    gram[:, 0] = with_level
-    gram[0, 0] = level
-    along = products[:, 0].copy()
-    along[0] = with_level[0]
-    return _least_aic(along, products[0, 0], n) if _solve(gram, along) else -1
-
-
-@compiled
-def _least_aic(along: np.ndarray, left: float, n: int) -> int:
-    """Lags with the least AIC; `along` squared is what the level and then each lag takes of the sum of squares left."""
-    best, lags = np.inf, -1
-    for i in range(along.size):
-        left -= along[i] * along[i]
-        if left <= 0:
-            return -1
-        score = n * math.log(left / n) + 2.0 * (i + 1)
-        if score < best:
-            best, lags = score, i
-    return lags
-
-
-@compiled
-def _level_t(products: np.ndarray, with_level: np.ndarray, level: float, lags: int, n: int) -> float:
-    """t-statistic of the level, which stands last in the factor."""
-    gram = np.empty((lags + 1, lags + 1))
-    gram[:lags, :lags] = products[1 : lags + 1, 1 : lags + 1]
-    gram[lags, :lags] = with_level[1 : lags + 1]
-    gram[lags, lags] = level
-    along = np.append(products[1 : lags + 1, 0], with_level[0])
-    if not _solve(gram, along):
-        return np.nan
-    left = products[0, 0] - np.dot(along, along)
-    return along[lags] / math.sqrt(left / (n - lags - 1)) if left > 0 else np.nan
-
-
-@compiled
-def _solve(gram: np.ndarray, along: np.ndarray) -> bool:
-    """Cholesky factor in place of the lower half of `gram`, factor^-1 along in place of `along`; whether it exists."""
-    for i in range(along.size):
-        for j in range(i + 1):
-            total = gram[i, j]
-            for k in range(j):
-                total -= gram[i, k] * gram[j, k]
-            if j < i:
-                gram[i, j] = total / gram[j, j]
-            elif total > 0:
-                gram[i, i] = math.sqrt(total)
-            else:
-                return False
-        for k in range(i):
-            along[i] -= gram[i, k] * along[k]
-        along[i] /= gram[i, i]
-    return True
+    return level_statistic(dy - sxy / sxx * dx, most, AIC)

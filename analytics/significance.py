@@ -26,10 +26,16 @@ def mackinnon_pvalue(statistic: float, trend: str, series: int = 1) -> float:
     ----------
     J. G. MacKinnon, Journal of Business & Economic Statistics 12 (1994).
     """
+    return float(mackinnon_pvalues(np.array(statistic), trend, series))
+
+
+def mackinnon_pvalues(statistics: np.ndarray, trend: str, series: int = 1) -> np.ndarray:
+    """`mackinnon_pvalue` of many statistics, same shape; NaN stays NaN."""
     least, most, turn, small, large = MACKINNON[trend, series]
-    if not least <= statistic <= most:
-        return float(statistic > most)
-    return float(ndtr(np.polynomial.polynomial.polyval(statistic, small if statistic <= turn else large)))
+    polyval, at = np.polynomial.polynomial.polyval, np.clip(statistics, least, most)
+    scores = np.where(at <= turn, polyval(at, small), polyval(at, large))
+    found = np.where(statistics > most, 1.0, np.where(statistics < least, 0.0, ndtr(scores)))
+    return np.where(np.isnan(statistics), np.nan, found)
 
 
 def mackinnon_critical_values(trend: str, series: int = 1) -> dict[str, float]:

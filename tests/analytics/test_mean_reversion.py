@@ -9,7 +9,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 from statsmodels.tsa.ar_model import AutoReg
 
-from analytics.ar1 import phi_interval, quantiles
+from analytics.ar1 import phi_interval, phi_intervals, quantiles
 from analytics.mean_reversion import half_life, spread, zscore
 from tests.calibrate.ar1_surface import slopes
 from tests.market import market
@@ -84,6 +84,13 @@ def test_the_surface_agrees_with_fresh_simulation(phi):
         np.testing.assert_allclose(quantiles(np.array([phi]), 120, fitted)[0], simulated[fitted], atol=0.006)
 
 
+def test_many_intervals_are_those_of_one():
+    slopes, widenings = np.linspace(0.5, 1.02, 23), np.linspace(1.0, 3.0, 23)
+    many = phi_intervals(slopes, 400, 1, widenings)
+    one = [phi_interval(slope, 400, 1, widening) for slope, widening in zip(slopes, widenings, strict=True)]
+    assert np.array_equal(many, np.transpose(one))
+
+
 @pytest.mark.parametrize("fitted", [0, 1])
 @pytest.mark.parametrize("n", [19, 30, 100, 501, 2_000, 50_000])
 def test_a_larger_slope_never_shortens_anything(n, fitted):
@@ -156,6 +163,8 @@ def test_the_zscore_is_found_here_too():
 
 
 def test_what_has_no_half_life_is_named():
+    with pytest.raises(DegenerateSeries, match="last bar"):
+        half_life(np.append(np.ones(40), 2.0))
     with pytest.raises(DegenerateSeries):
         half_life(np.ones(100))
     with pytest.raises(TooFewObservations):

@@ -7,7 +7,7 @@ from statsmodels.tsa.adfvalues import mackinnonp
 
 from analytics.cointegration import engle_granger, johansen, phillips_ouliaris
 from analytics.null_tables import JOHANSEN, KPSS_LAWS, MACKINNON, ZIVOT_ANDREWS, ZIVOT_ANDREWS_PROBABILITIES
-from analytics.significance import LEVELS, Law, law, mackinnon_critical_values, mackinnon_pvalue
+from analytics.significance import LEVELS, Law, law, mackinnon_critical_values, mackinnon_pvalue, mackinnon_pvalues
 from analytics.stationarity import adf, kpss, phillips_perron, zivot_andrews
 
 WALKS = np.random.default_rng(5).standard_normal((2, 300)).cumsum(axis=1)
@@ -18,6 +18,14 @@ def test_mackinnon_p_equals_statsmodels_over_the_whole_table(trend, series):
     for statistic in np.linspace(-22, 4, 521):
         ours = mackinnon_pvalue(float(statistic), trend, series)
         assert ours == pytest.approx(mackinnonp(statistic, regression=trend, N=series), abs=1e-12)
+
+
+def test_many_p_values_are_those_of_one_and_what_is_missing_stays_so():
+    statistics = np.array([[-40.0, -3.4, np.nan], [-1.0, 0.5, 9.0]])
+    found = mackinnon_pvalues(statistics, "c", 2)
+    assert np.isnan(found[0, 2])
+    known = np.isfinite(statistics)
+    assert found[known].tolist() == [mackinnon_pvalue(at, "c", 2) for at in statistics[known]]
 
 
 @pytest.mark.parametrize("trend, series", list(MACKINNON))
