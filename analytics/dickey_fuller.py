@@ -78,12 +78,12 @@ def trends(n: int, terms: int) -> np.ndarray:
 
 
 def without_trends(values: np.ndarray, terms: int) -> np.ndarray:
-    """The part of a series that trend terms leave."""
+    """The part of a series that trend terms leave; of many series, shape (series, n), of each by itself."""
     if terms == 0:
         return values
-    values = values - values.mean()
-    for row in trends(values.size, terms)[1:]:  # orthogonal by construction
-        values = values - row * (row @ values / (row @ row))
+    values = values - values.mean(axis=-1, keepdims=True)
+    for row in trends(values.shape[-1], terms)[1:]:  # orthogonal by construction
+        values = values - np.multiply.outer(values @ row / (row @ row), row)
     return values
 
 

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import dawsn, erfi
 
@@ -10,6 +12,8 @@ from analytics.ornstein_uhlenbeck import exit_bars, overshoot, step_variance
 from utils.errors import InputError
 
 FARTHEST = 8.0  # stationary standard deviations; nobody waits for more
+
+Amount = TypeVar("Amount", float, np.ndarray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class CostAwareEntry:
 
 
 def round_trip_cost(
-    y: float, x: float, hedge_ratio: float, fee_bps: float, half_spread_y: float = 0.0, half_spread_x: float = 0.0
-) -> float:
+    y: Amount, x: Amount, hedge_ratio: Amount, fee_bps: float, half_spread_y: float = 0.0, half_spread_x: float = 0.0
+) -> Amount:
     """Cost of entering and leaving one unit of spread by four fills, price units of y.
 
     2 (fee (|y| + |hedge_ratio x|) + half_spread_y + |hedge_ratio| half_spread_x), fee = fee_bps / 10,000.

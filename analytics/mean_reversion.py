@@ -68,11 +68,12 @@ def half_life(spread: np.ndarray, fitted: int = 0) -> HalfLife:
     if np.isnan(slope):
         raise DegenerateSeries("spread moves at its last bar only")
     low, phi, high = phi_interval(slope, values.size - 1, fitted, widening)
+    bars = bars_of(np.array([phi, low, high, slope])).tolist()
     return HalfLife(
-        bars=bars_of(phi),
-        low=bars_of(low),
-        high=bars_of(high),
-        uncorrected=bars_of(slope),
+        bars=bars[0],
+        low=bars[1],
+        high=bars[2],
+        uncorrected=bars[3],
         phi=phi,
         stderr=stderr,
         n_obs=values.size,
@@ -80,11 +81,13 @@ def half_life(spread: np.ndarray, fitted: int = 0) -> HalfLife:
     )
 
 
-def bars_of(phi: float) -> float:
-    """Half-life of a first-order autocorrelation: 0 where the spread turns round within one bar, inf where it stays.
+def bars_of(phi: np.ndarray) -> np.ndarray:
+    """Half-lives of first-order autocorrelations: 0 where a spread turns round within one bar, inf where it stays.
 
-    -ln 2 / ln(phi).
+    -ln 2 / ln(phi); NaN stays NaN.
     """
-    if phi >= 1:
-        return float("inf")
-    return float(-np.log(2) / np.log(phi)) if phi > 0 else 0.0
+    phi = np.asarray(phi, np.float64)
+    known = np.where((phi > 0) & (phi < 1), phi, 0.5)
+    return np.where(
+        phi >= 1, np.inf, np.where(phi <= 0, 0.0, np.where(np.isnan(phi), np.nan, -np.log(2) / np.log(known)))
+    )

@@ -3,17 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analytics.correlation.lead_lag import lead_lag
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
 from analytics.microstructure import LiveTape, quote_reading
 from analytics.microstructure.columns import Rows
 from analytics.pair import METHODS, SCALES, PairParams, analyse_pair
+from analytics.scanner import scan
 from analytics.signals import mean_reversion_signal
 
 
 def warm() -> None:
-    """Analyse a made-up pair by every method and every scale; read made-up quotes."""
+    """Analyse a made-up pair by every method and every scale and scan it; read made-up quotes."""
     random = np.random.default_rng(1)
     x = 100 + random.standard_normal(900).cumsum()
     y = 2 * x + random.standard_normal(900)
@@ -22,6 +24,7 @@ def warm() -> None:
         for scale in SCALES:
             analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1]))
     _warm_quotes()
+    scan(pd.DataFrame({"y": y, "x": x}))
 
 
 def _warm_quotes() -> None:

@@ -15,9 +15,10 @@
     │   ├── DatabaseBusy           another process captures into the file
     │   ├── DatabaseDamaged        the file is ours and broken
     │   └── SchemaTooNew           the file was written by a newer version
-    └── AnalysisError              a number that the data does not support
-        ├── TooFewObservations     fewer observations than the method needs
-        └── DegenerateSeries       a series without variation, or legs that are the same
+    ├── AnalysisError              a number that the data does not support
+    │   ├── TooFewObservations     fewer observations than the method needs
+    │   └── DegenerateSeries       a series without variation, or legs that are the same
+    └── Cancelled                  long work that was told to stop
 
 Each carries what its handler needs; the message names the value and the limit.
 """
@@ -119,3 +120,12 @@ class TooFewObservations(AnalysisError):
 
 class DegenerateSeries(AnalysisError):
     """A series without variation, or legs that are the same."""
+
+
+class Cancelled(PairscopeError):
+    """Long work that was told to stop, with how far it had come."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"cancelled after {done:,} of {total:,}")
+        self.done = done
+        self.total = total

@@ -1,0 +1,33 @@
+"""Which pair? Every pair of a universe, tested at once and counted honestly.
+
+universe     scan, pair_tests: from a table of prices to a table of pairs
+params       ScanParams: how pairs are tested and measured
+tiles        the universe cut up; what one tile of it yields
+shared_sums  the tests of a tile from sums that its pairs share
+measures     half-life, error of the ratio, stability: one pass over each spread
+work         tiles through this thread, an executor, a cluster; progress and cancel
+ranking      another order, or a score of several columns
+clusters     which symbols move together: dendrogram and spanning tree
+changes      what is new since the last scan
+"""
+
+from analytics.scanner.changes import ScanChanges, changes
+from analytics.scanner.clusters import Dendrogram, Edge, SpanningTree, dendrogram, spanning_tree
+from analytics.scanner.params import ScanParams
+from analytics.scanner.ranking import rank, score
+from analytics.scanner.universe import pair_tests, scan
+
+__all__ = [
+    "Dendrogram",
+    "Edge",
+    "ScanChanges",
+    "ScanParams",
+    "SpanningTree",
+    "changes",
+    "dendrogram",
+    "pair_tests",
+    "rank",
+    "scan",
+    "score",
+    "spanning_tree",
+]
