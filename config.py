@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     live_deadline_s: float = Field(8.0, gt=0, le=600)
     # Seconds between attempts to go live while the demo market is shown.
     live_retry_s: float = Field(60.0, ge=5, le=86_400)
+    # Scheduler of a Dask cluster that scans of the universe are handed to, tcp://host:port; empty = this machine.
+    dask: str = ""
     # Least severity that is logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -162,6 +164,11 @@ class Settings(BaseSettings):
     @classmethod
     def _rest_url(cls, value: str) -> str:
         return _check_url(value, ("http", "https")) if value else value
+
+    @field_validator("dask")
+    @classmethod
+    def _dask(cls, value: str) -> str:
+        return _check_url(value, ("tcp", "tls")) if value else value
 
     @field_validator("api_token")
     @classmethod

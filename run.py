@@ -147,7 +147,8 @@ def child_environment(environ: Mapping[str, str], options: Mapping[str, str], st
     recordings = env.get("PAIRSCOPE_REPLAY", "").split(",")
     if any(recordings):
         env["PAIRSCOPE_REPLAY"] = ",".join(absolute(path.strip(), start) for path in recordings if path.strip())
-    return {**env, **options}
+    # Threads of linear algebra cost more than they save on arrays of this size, and wait in loops for each other.
+    return {"OPENBLAS_NUM_THREADS": "1", **env, **options}
 
 
 # --- the port -------------------------------------------------------------------------------------

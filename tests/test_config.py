@@ -53,6 +53,7 @@ BAD = [
     ("buffer", 10, ["PAIRSCOPE_BUFFER", "1000", "10"]),
     ("ws_url", "http://example.org", ["PAIRSCOPE_WS_URL", "wss://", "http://example.org"]),
     ("rest_url", "ftp://example.org", ["PAIRSCOPE_REST_URL", "https://"]),
+    ("dask", "10.0.0.5:8786", ["PAIRSCOPE_DASK", "tcp://", "10.0.0.5:8786"]),
     ("demo_rate", 0, ["PAIRSCOPE_DEMO_RATE", "greater than 0"]),
     ("retention_days", -1, ["PAIRSCOPE_RETENTION_DAYS", "greater than or equal to 0", "-1"]),
     ("retention_gb", "all", ["PAIRSCOPE_RETENTION_GB", "number", "'all'"]),

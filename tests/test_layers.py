@@ -33,6 +33,7 @@ ABOVE_THE_ENGINE = ("config", "utils", "engine", "analytics", "alerts.rules", "d
 RULES = {
     "utils": Rule(ours=("utils",), foreign=()),
     "utils.compiled": Rule(foreign=("numba",)),
+    "utils.cluster": Rule(ours=("utils",), foreign=("distributed",)),
     "config": Rule(ours=("utils",), never=SCREEN),
     "data.trades": Rule(ours=("utils",), foreign=("numpy", "pandas")),
     "analytics": Rule(

@@ -66,9 +66,15 @@ def test_options_become_the_environment_of_the_app(arguments, expected):
     assert run.options_as_environment(arguments, HERE) == expected
 
 
+def test_threads_of_linear_algebra_are_the_callers_choice(started):
+    run.run(["test"], {"OPENBLAS_NUM_THREADS": "4"}, HERE)
+    assert started[0][1]["OPENBLAS_NUM_THREADS"] == "4"
+
+
 def test_options_win_over_the_environment(started):
     run.run(["--port", "0", "--source", "demo"], {"PAIRSCOPE_SOURCE": "replay", "OTHER": "x"}, HERE)
-    assert started == [(["app.py"], {"PAIRSCOPE_PORT": "0", "PAIRSCOPE_SOURCE": "demo", "OTHER": "x"})]
+    expected = {"PAIRSCOPE_PORT": "0", "PAIRSCOPE_SOURCE": "demo", "OTHER": "x", "OPENBLAS_NUM_THREADS": "1"}
+    assert started == [(["app.py"], expected)]
 
 
 def test_paths_in_the_environment_count_from_the_callers_folder(started):

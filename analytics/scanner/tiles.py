@@ -145,7 +145,7 @@ def _tested(block: _Block, one: np.ndarray, other: np.ndarray, moving: np.ndarra
     """Tests by shared sums, and by themselves where those lack digits."""
     tests, chosen = _untested(moving.size, ""), np.flatnonzero(moving)
     n = one.shape[1]
-    most, cost = _lag_rule(n, params.lags)
+    most, cost = lag_rule(n, params.lags)
     mixed, turned = np.empty((most + 1, len(one), len(other))), np.empty((len(other), n - 1))
     pairs = np.ascontiguousarray(block.pairs[:, chosen])
     found = engle_granger_statistics(one, other, pairs, most, cost, mixed, turned)
@@ -156,7 +156,7 @@ def _tested(block: _Block, one: np.ndarray, other: np.ndarray, moving: np.ndarra
     return tests
 
 
-def _lag_rule(n: int, lags: Lags) -> tuple[int, float]:
+def lag_rule(n: int, lags: Lags) -> tuple[int, float]:
     """Most lags, and what one costs."""
     if not isinstance(lags, str):
         return lags, FIXED
