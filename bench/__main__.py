@@ -24,6 +24,8 @@ BENCHES = (
     "rolling-history",
     "hayashi-yoshida",
     "engle-granger",
+    "scan",
+    "scan-400",
     "kalman",
     "analyse-pair",
     "indicators",

@@ -5,6 +5,7 @@ params       ScanParams: how pairs are tested and measured
 tiles        the universe cut up; what one tile of it yields
 shared_sums  the tests of a tile from sums that its pairs share
 measures     half-life, error of the ratio, stability: one pass over each spread
+chance       what a p-value is worth in a short sample
 work         tiles through this thread, an executor, a cluster; progress and cancel
 ranking      another order, or a score of several columns
 clusters     which symbols move together: dendrogram and spanning tree

@@ -45,15 +45,27 @@ class Tile:
         return sides[0] * sides[1] if self.one_at[0] != self.other_at[0] else sides[0] * (sides[0] - 1) // 2
 
 
+def tiles_of(values: np.ndarray, pairs: np.ndarray, params: ScanParams, measure: bool) -> Iterator[Tile]:
+    """Some pairs of a table, shape (2, pairs), each once: those with one symbol in common are a tile."""
+    for one in np.unique(pairs[0]):
+        others = pairs[1, pairs[0] == one]
+        for part in np.array_split(others, -(-others.size // _widest(values.shape[1]))):
+            yield Tile(values[[one]], values[part], np.array([one]), part, params, measure)
+
+
 def tiles(values: np.ndarray, params: ScanParams, measure: bool) -> Iterator[Tile]:
     """All pairs of a table, shape (symbols, bars), cut up; symbols with the same missing bars lie side by side."""
     order = np.concatenate([rows for _, rows in _patterns(values)])
-    widest = int(np.clip(TILE_BYTES // (8 * COPIES * values.shape[1]), 1, WIDEST))
-    parts = np.array_split(order, -(-order.size // widest))
+    parts = np.array_split(order, -(-order.size // _widest(values.shape[1])))
     for i, one in enumerate(parts):
         for other in parts[: i + 1]:
             if one.size > 1 or one is not other:
                 yield Tile(values[one], values[other], one, other, params, measure)
+
+
+def _widest(bars: int) -> int:
+    """Most symbols on a side of a tile."""
+    return int(np.clip(TILE_BYTES // (8 * COPIES * bars), 1, WIDEST))
 
 
 def scan_tile(tile: Tile) -> Columns:

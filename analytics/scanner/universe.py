@@ -1,5 +1,6 @@
 """Every pair of a table of prices: tested, measured, and ranked honestly."""
 
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Literal
 
@@ -10,9 +11,10 @@ from statsmodels.stats.multitest import multipletests
 from analytics.ar1 import phi_intervals
 from analytics.entry import round_trip_cost
 from analytics.mean_reversion import bars_of
+from analytics.scanner.chance import corrected
 from analytics.scanner.params import ScanParams
 from analytics.scanner.ranking import rank
-from analytics.scanner.tiles import Columns, joined, tiles
+from analytics.scanner.tiles import Columns, joined, tiles, tiles_of
 from analytics.scanner.work import Progress, Question, scanned
 from analytics.significance import mackinnon_pvalues
 from utils.errors import InputError, TooFewObservations
@@ -21,7 +23,8 @@ FDR = {"bh": "fdr_bh", "by": "fdr_by"}
 BPS = 10_000
 COLUMNS = (
     *("y", "x", "n_obs", "coverage", "statistic", "lags", "pvalue_y_on_x"),
-    *("other_statistic", "other_lags", "pvalue_x_on_y", "pvalue", "qvalue", "found"),
+    *("other_statistic", "other_lags", "pvalue_x_on_y", "pvalue", "pvalue_corrected"),
+    *("qvalue", "found"),
     *("hedge_ratio", "hedge_stderr", "intercept", "ratio_least", "ratio_most", "stable_share"),
     *("half_life", "half_life_low", "half_life_high", "correlation", "spread_std", "zscore"),
     *("cost", "edge_bps", "breakeven_z", "reason"),
@@ -34,21 +37,24 @@ def scan(
     fdr: Literal["bh", "by"] = "bh",
     *,
     params: ScanParams = ScanParams(),  # noqa: B008 - frozen
+    pairs: Iterable[tuple[str, str]] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
     cancelled: Question | None = None,
 ) -> pd.DataFrame:
     """Engle-Granger tests of every pair of columns in both directions, one row an unordered pair, best first.
 
-    `pvalue` is the smaller of the two p-values, doubled; `qvalue` is the share of false finds that one accepts by
-    calling this pair and all better ones cointegrated. A pair is tested on the rows in which both have a price.
+    `pvalue` is the smaller of the two p-values, doubled, then corrected for short samples; `qvalue` is the share of
+    false finds that one accepts by calling this pair and all better ones cointegrated. A pair is tested on the rows in
+    which both have a price.
 
     Columns
     -------
     y, x : y is explained by x, in the direction with the smaller p-value
     n_obs, coverage : rows that both have, and their share of all rows
     statistic, lags, pvalue_y_on_x : the test of y on x; other_statistic, other_lags, pvalue_x_on_y : of x on y
-    pvalue, qvalue, found : for both directions; over the universe; qvalue < alpha
+    pvalue, pvalue_corrected : for both directions; raised to how often it comes up by chance in samples of this length
+    qvalue, found : of the corrected p-values, over all pairs tested; qvalue < alpha
     hedge_ratio, hedge_stderr, intercept : y = intercept + hedge_ratio x. The error is Newey and West's as of
         `analytics.hedge.ols`: too small where the spread takes its time, and of no meaning where it never returns
     ratio_least, ratio_most, stable_share : over `params.windows` equal parts of the sample: the hedge ratio of each,
@@ -66,6 +72,7 @@ def scan(
     prices : one column a symbol, one row a closed bar, oldest first; NaN where a symbol has no bar
     alpha : share of false finds among `found` that is accepted, 0 to 1
     fdr : "bh" Benjamini-Hochberg, or "by" Benjamini-Yekutieli, which holds under any dependence and finds far less
+    pairs : names of the two symbols of each pair to test, None for all; the q-values are over those tested
     executor : any of concurrent.futures; None computes in this thread. The result is the same.
     progress : told pairs done and pairs in all, in this thread
     cancelled : asked often; True ends the scan. Of a threading.Event give its `is_set`.
@@ -83,13 +90,15 @@ def scan(
         raise InputError(f"alpha must be above 0 and below 1, was {alpha:g}", "alpha")
     if fdr not in FDR:
         raise InputError(f"fdr must be one of {', '.join(FDR)}, was {fdr!r}", "fdr")
-    columns = _scanned(prices, params, True, executor, progress, cancelled)
+    columns = _scanned(prices, params, True, pairs, executor, progress, cancelled)
     return rank(_table(columns, prices, params, alpha, FDR[fdr]))
 
 
 def pair_tests(
     prices: pd.DataFrame,
     params: ScanParams = ScanParams(),  # noqa: B008 - frozen
+    *,
+    pairs: Iterable[tuple[str, str]] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
     cancelled: Question | None = None,
@@ -100,7 +109,7 @@ def pair_tests(
     ------
     InputError, TooFewObservations, Cancelled
     """
-    columns = _scanned(prices, params, False, executor, progress, cancelled)
+    columns = _scanned(prices, params, False, pairs, executor, progress, cancelled)
     return pd.DataFrame(_tests(columns, prices, params))
 
 
@@ -108,13 +117,36 @@ def _scanned(
     prices: pd.DataFrame,
     params: ScanParams,
     measure: bool,
+    pairs: Iterable[tuple[str, str]] | None,
     executor: Executor | None,
     progress: Progress | None,
     cancelled: Question | None,
 ) -> Columns:
     values = _values(prices, params)
-    total = len(values) * (len(values) - 1) // 2
-    return joined(scanned(tiles(values, params, measure), total, executor, progress, cancelled))
+    total, work = len(values) * (len(values) - 1) // 2, tiles(values, params, measure)
+    if pairs is not None:
+        chosen = _chosen(pairs, [str(name) for name in prices.columns])
+        total, work = chosen.shape[1], tiles_of(values, chosen, params, measure)
+    return joined(scanned(work, total, executor, progress, cancelled))
+
+
+def _chosen(pairs: Iterable[tuple[str, str]], symbols: Sequence[str]) -> np.ndarray:
+    """Columns of the pairs asked for, each pair once, shape (2, pairs).
+
+    Raises
+    ------
+    InputError, TooFewObservations
+    """
+    place = {symbol: at for at, symbol in enumerate(symbols)}
+    chosen: set[tuple[int, int]] = set()
+    for one, other in pairs:
+        unknown = [symbol for symbol in (one, other) if symbol not in place]
+        if unknown or one == other:
+            raise InputError(f"pairs must be of two columns of prices, was {one}, {other}", "pairs")
+        chosen.add((max(place[one], place[other]), min(place[one], place[other])))
+    if not chosen:
+        raise TooFewObservations(have=0, need=1, what="pairs")
+    return np.array(sorted(chosen)).T
 
 
 def _values(prices: pd.DataFrame, params: ScanParams) -> np.ndarray:
@@ -153,6 +185,7 @@ def _values(prices: pd.DataFrame, params: ScanParams) -> np.ndarray:
 def _tests(columns: Columns, prices: pd.DataFrame, params: ScanParams) -> Columns:
     symbols = np.array([str(name) for name in prices.columns], object)
     forward, backward = (mackinnon_pvalues(columns[name], params.trend, 2) for name in ("statistic", "other_statistic"))
+    doubled = np.minimum(1.0, 2 * np.minimum(forward, backward))
     return {
         "y": symbols[columns["y"]],
         "x": symbols[columns["x"]],
@@ -164,7 +197,8 @@ def _tests(columns: Columns, prices: pd.DataFrame, params: ScanParams) -> Column
         "other_statistic": columns["other_statistic"],
         "other_lags": _counts(columns["other_lags"]),
         "pvalue_x_on_y": backward,
-        "pvalue": np.minimum(1.0, 2 * np.minimum(forward, backward)),
+        "pvalue": doubled,
+        "pvalue_corrected": corrected(doubled, columns["n_obs"], params.trend, params.lags),
         "hedge_ratio": columns["ratio"],
     }
 
@@ -176,7 +210,7 @@ def _counts(lags: np.ndarray) -> pd.Series:
 
 def _table(columns: Columns, prices: pd.DataFrame, params: ScanParams, alpha: float, method: str) -> pd.DataFrame:
     tests = _tests(columns, prices, params)
-    tests["qvalue"] = _qvalues(tests["pvalue"], method)
+    tests["qvalue"] = _qvalues(tests["pvalue_corrected"], method)
     tests["found"] = tests["qvalue"] < alpha
     table = pd.DataFrame(tests | _ratio(columns, tests) | _reversion(columns, params))
     return table.assign(reason=_reasons(columns, prices)).loc[:, list(COLUMNS)]

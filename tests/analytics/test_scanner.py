@@ -21,12 +21,23 @@ from analytics.entry import round_trip_cost
 from analytics.hedge import ols
 from analytics.mean_reversion import half_life, spread
 from analytics.scanner import ScanParams, pair_tests, rank, scan, score
+from analytics.scanner.chance import COEFFICIENTS, corrected
 from analytics.scanner.tiles import TILE_BYTES, WIDEST, tiles
 from tests.analytics.universes import awkward, families, walks
 from utils.errors import Cancelled, InputError, TooFewObservations
 
-NUMBERS = ["statistic", "pvalue_y_on_x", "other_statistic", "pvalue_x_on_y", "pvalue", "qvalue", "hedge_ratio"]
-NUMBERS += ["hedge_stderr", "intercept", "ratio_least", "ratio_most", "half_life", "half_life_low", "half_life_high"]
+NUMBERS = ["statistic", "pvalue_y_on_x", "other_statistic", "pvalue_x_on_y", "pvalue", "qvalue"]
+NUMBERS += [
+    "pvalue_corrected",
+    "hedge_ratio",
+    "hedge_stderr",
+    "intercept",
+    "ratio_least",
+    "ratio_most",
+    "half_life",
+    "half_life_low",
+    "half_life_high",
+]
 NUMBERS += ["correlation", "spread_std", "zscore", "cost", "edge_bps", "breakeven_z", "stable_share"]
 
 
@@ -161,10 +172,31 @@ def test_q_values_are_those_of_scipy_over_the_pairs_that_were_tested(method):
     prices = families([4, 3, 1, 1, 1], bars=500, half_life=5, seed=13).assign(FLAT=1.0)
     found = scan(prices, alpha=0.1, fdr=method)
     tested = found.dropna(subset="pvalue")
-    expected = false_discovery_control(tested["pvalue"], method=method)
+    expected = false_discovery_control(tested["pvalue_corrected"], method=method)
     np.testing.assert_allclose(tested["qvalue"], expected, rtol=1e-12)
     assert (found["found"] == (found["qvalue"] < 0.1)).all() and found["found"].any()
     assert found["qvalue"].is_monotonic_increasing or found["qvalue"].isna().any()
+
+
+@pytest.mark.parametrize("trend, lags", [*COEFFICIENTS, ("c", 2)])
+def test_a_correction_only_raises_keeps_the_order_and_fades_with_length(trend, lags):
+    pvalues = np.concatenate((np.geomspace(1e-12, 1e-3, 200), np.linspace(2e-3, 1, 300)))
+    found = {n: corrected(pvalues, np.full(500, n), trend, lags) for n in (30, 60, 250, 1_000, 100_000)}
+    for n, values in found.items():
+        assert (values >= pvalues).all() and (np.diff(values) >= 0).all() and values.max() == 1, n
+    assert (found[30] >= found[60]).all() and (found[60][:200] >= found[250][:200]).all()
+    assert found[100_000][120:] == pytest.approx(pvalues[120:], rel=0.25)
+    assert np.isnan(corrected(np.array([np.nan]), np.array([100]), trend, lags))[0]
+
+
+@pytest.mark.parametrize(
+    "trend, lags, n", [("c", "aic", 60), ("c", "bic", 250), ("ct", "aic", 250), ("c", "aic", 1_000)]
+)
+def test_corrected_p_values_come_up_as_often_as_they_say(trend, lags, n):
+    fresh = [pair_tests(walks(40, n, seed), ScanParams(trend, lags)) for seed in range(40)]
+    shares = np.array([[(found["pvalue_corrected"] < at).mean() for at in (0.05, 1e-3)] for found in fresh])
+    assert shares[:, 0].mean() == pytest.approx(0.046, abs=0.011)
+    assert shares[:, 1].mean() < 2.5e-3  # pairs share walks, so this scatters; uncorrected it is up to 6e-3
 
 
 @settings(max_examples=20, deadline=None)
@@ -196,6 +228,21 @@ def test_the_table_given_is_not_changed_and_rows_to_come_change_nothing():
     assert_frame_equal(found.drop(columns="coverage"), later.drop(columns="coverage"))
     to_come.iloc[-1] = 1e6
     assert_frame_equal(found, scan(to_come.iloc[:-1]))
+
+
+def test_only_the_pairs_asked_for_are_tested_and_counted():
+    prices = families([3, 2, 1, 1], bars=200, half_life=6, seed=15)
+    pairs = [("S00", "S03"), ("S04", "S00"), ("S05", "S01"), ("S01", "S05")]
+    found, every = keyed(scan(prices, pairs=pairs)), keyed(scan(prices))
+    assert set(found.index) == {"S00S03", "S00S04", "S01S05"}
+    names = ["statistic", "other_statistic", "pvalue", "half_life", "edge_bps"]
+    assert_frame_equal(found[names], every.loc[found.index, names], rtol=1e-7)
+    assert (found["qvalue"] <= every.loc[found.index, "qvalue"]).all()
+    for wrong in ([("S00", "S09")], [("S00", "S00")]):
+        with pytest.raises(InputError, match="two columns of prices"):
+            scan(prices, pairs=wrong)
+    with pytest.raises(TooFewObservations, match="needs 1 pairs"):
+        scan(prices, pairs=[])
 
 
 def small_tiles(monkeypatch):

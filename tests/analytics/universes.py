@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 
 
 def walks(symbols: int, bars: int, seed: int) -> pd.DataFrame:
@@ -37,9 +38,7 @@ def awkward(symbols: int, bars: int, seed: int) -> pd.DataFrame:
 
 def memory(shocks: np.ndarray, phi: float) -> np.ndarray:
     """The first-order autoregression of shocks."""
-    values = shocks.copy()
-    for t in range(1, values.size):
-        values[t] += phi * values[t - 1]
+    values: np.ndarray = lfilter([1.0], [1.0, -phi], shocks)
     return values
 
 

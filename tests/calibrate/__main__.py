@@ -8,7 +8,16 @@ is 1 if anything is out of its limits.
 import sys
 from collections.abc import Sequence
 
-from tests.calibrate import cointegration, correlation, descriptive, hedge, mean_reversion, monitoring, unit_roots
+from tests.calibrate import (
+    cointegration,
+    correlation,
+    descriptive,
+    hedge,
+    mean_reversion,
+    monitoring,
+    scanner,
+    unit_roots,
+)
 from tests.proofs import Proof
 
 SCENARIOS = (
@@ -44,6 +53,9 @@ SCENARIOS = (
     descriptive.tail_intervals,
     descriptive.volatility_intervals,
     descriptive.realised_intervals,
+    scanner.universes_without_a_pair,
+    scanner.true_pairs_among_many,
+    scanner.families_in_a_universe,
 )
 PROOF = Proof(
     "calibrate",
