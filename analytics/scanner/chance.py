@@ -5,8 +5,8 @@ up in 5.9 % of unrelated pairs, which is near enough; but one below 0.0001 in 0.
 says, and it is those that a universe of hundreds of pairs is decided by: 11 % of scans of 32 walks had a false
 find, where 5 % was the promise. So the q-values rest on p-values corrected for the length of the sample.
 
-As normal scores, what has to be added to the doubled p-value is a parabola whose COEFFICIENTS fall with n^(-1/2),
-n^-1 and n^(-3/2). They come from a million pairs of Gaussian walks at each of 9 lengths from 30 to 2,000 bars; they
+As normal scores, what has to be added to the doubled p-value is a parabola whose COEFFICIENTS fall with n^-1,
+n^(-3/2) and n^-2. They come from a million pairs of Gaussian walks at each of 9 lengths from 30 to 2,000 bars; they
 miss the simulated scores by 0.05 as a rule. `python -m tests.calibrate.scanner_surface` makes them anew.
 """
 
@@ -15,15 +15,21 @@ from scipy.special import ndtr, ndtri
 
 from analytics.dickey_fuller import Lags
 
-POWERS = (0.5, 1.0, 1.5)  # of 1 / n
+POWERS = (1.0, 1.5, 2.0)  # of 1 / n
 LEAST_SCORE = -6.0  # beyond it the correction stays what it is there
 
 # [trend, rule][power][power of the score]
 COEFFICIENTS = {
-    ("c", "aic"): np.array([[-8.975, -3.370, 0.026], [100.303, -2.789, -7.714], [-252.356, 94.643, 46.643]]),
-    ("c", "bic"): np.array([[-8.905, -3.253, -0.181], [89.378, 16.113, -0.350], [-222.482, -27.436, 11.121]]),
-    ("ct", "aic"): np.array([[-7.996, -3.871, 0.064], [118.314, 10.284, -7.932], [-344.177, 42.985, 47.069]]),
-    ("ct", "bic"): np.array([[-7.800, -3.235, -0.262], [86.957, 16.950, 1.717], [-202.539, -33.150, 1.282]]),
+    ("c", "aic"): np.array(
+        ((-150.304, -108.468, -9.754), (1854.809, 1057.155, 81.415), (-5490.962, -2645.13, -122.14))
+    ),
+    ("c", "bic"): np.array(((-142.404, -57.506, -0.949), (1639.814, 515.986, -2.816), (-4707.752, -1295.539, 66.347))),
+    ("ct", "aic"): np.array(
+        ((-117.241, -129.861, -13.955), (1725.397, 1439.932, 149.805), (-5591.184, -4096.164, -373.297))
+    ),
+    ("ct", "bic"): np.array(
+        ((-123.741, -68.769, -4.521), (1542.309, 684.794, 53.428), (-4516.52, -1886.518, -140.089))
+    ),
 }
 
 

@@ -19,7 +19,7 @@ MEASURES = (
     "ratio_least",  # smallest hedge ratio of the sub-windows
     "ratio_most",
 )
-WINDOW_BARS = 20  # a sub-window needs more than these for each lag and for the level
+WINDOW_BARS, LAG_BARS = 20, 10  # that a sub-window needs, and for each lag beside them
 RETURNS = -1.941  # Dickey-Fuller t-statistic, no constant, below which 5 % of given walks lie
 
 
@@ -80,7 +80,7 @@ def _correlation(y: np.ndarray, x: np.ndarray) -> float:
 def _share_that_returns(spread: np.ndarray, lags: int, windows: int) -> float:
     """Share of the sub-windows in which the spread falls back to the mean of the whole sample."""
     bars = spread.size // windows
-    if bars < WINDOW_BARS * (lags + 1):
+    if bars < WINDOW_BARS + LAG_BARS * lags:
         return np.nan
     hits = 0
     for window in range(windows):

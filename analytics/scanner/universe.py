@@ -103,7 +103,7 @@ def pair_tests(
     progress: Progress | None = None,
     cancelled: Question | None = None,
 ) -> pd.DataFrame:
-    """The tests alone, as `scan` makes them: y, x, n_obs, statistic, lags, pvalue_y_on_x, the other direction, pvalue.
+    """The tests alone: the columns of `scan` from y to pvalue_corrected, and hedge_ratio, in no certain order of rows.
 
     Raises
     ------

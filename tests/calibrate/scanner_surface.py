@@ -55,7 +55,7 @@ def fitted(trend: str, below: dict[int, np.ndarray], reps: int) -> tuple[np.ndar
         rows.append(terms(before, n))
         targets.append(after - before)
         noise = np.sqrt(share[seen] / pairs) * np.sqrt(2 * np.pi) * np.exp(after**2 / 2)
-        weights.append(1 / np.hypot(noise, 0.01))
+        weights.append(1 / np.hypot(noise, 0.03))
     design, target, weight = np.concatenate(rows), np.concatenate(targets), np.concatenate(weights)
     found = np.linalg.lstsq(design * weight[:, None], target * weight, rcond=None)[0]
     return found.reshape(len(POWERS), -1), float(np.sqrt(np.mean((design @ found - target) ** 2)))
