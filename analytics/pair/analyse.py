@@ -46,7 +46,7 @@ def analyse_pair(
         A value is not finite, or not positive where logarithms are asked for, or the arrays do not fit together.
     """
     params = params or PairParams()
-    y, x, ts_us, complete = _trimmed(y, x, ts_us, complete)
+    y, x, ts_us, complete = trimmed(y, x, ts_us, complete)
     if y.size < params.window:
         raise TooFewObservations(have=y.size, need=params.window)
     y, x = pair(y, x, params.window)
@@ -55,8 +55,8 @@ def analyse_pair(
             raise InputError(f"{name} must be within {LARGEST:g}, was {leg[np.abs(leg).argmax()]:g}", name)
     if np.array_equal(y, x):
         raise DegenerateSeries("both legs are the same series")
-    in_y, in_x = _in_units(y, x, params)
-    numbers, newest = _numbers(ts_us, y.size), slice(-params.test_bars, None)
+    in_y, in_x = in_units(y, x, params)
+    numbers, newest = bar_numbers(ts_us, y.size), slice(-params.test_bars, None)
     watched = watch(in_y, in_x, numbers, params)
     used = max(params.test_bars, params.window, y.size - watched.start)
     analysis = PairAnalysis(
@@ -79,13 +79,13 @@ def with_forming(analysis: PairAnalysis, y: float | None, x: float | None) -> Pa
     if y is None or x is None:
         return replace(analysis, provisional=None)
     tail = slice(-REACH * analysis.params.window, None)
-    legs = _in_units(analysis.y[tail], analysis.x[tail], analysis.params)
-    bar = _in_units(np.array([y]), np.array([x]), analysis.params)
+    legs = in_units(analysis.y[tail], analysis.x[tail], analysis.params)
+    bar = in_units(np.array([y]), np.array([x]), analysis.params)
     numbers = provisional(analysis.path, *legs, (float(bar[0][0]), float(bar[1][0])), analysis.params)
     return replace(analysis, provisional=Provisional(y=y, x=x, **numbers))
 
 
-def _in_units(y: np.ndarray, x: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray]:
+def in_units(y: np.ndarray, x: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray]:
     """Prices, or their logarithms."""
     if not params.log_prices:
         return y, x
@@ -95,14 +95,14 @@ def _in_units(y: np.ndarray, x: np.ndarray, params: PairParams) -> tuple[np.ndar
     return np.log(y), np.log(x)
 
 
-def _numbers(ts_us: np.ndarray | None, n: int) -> np.ndarray:
+def bar_numbers(ts_us: np.ndarray | None, n: int) -> np.ndarray:
     """Number of each bar since 1970, or since the first one where times are not known."""
     if ts_us is None or n < 2:
         return np.arange(n)
     return np.asarray(ts_us) // int(np.diff(ts_us).min())
 
 
-def _trimmed(
+def trimmed(
     y: Any, x: Any, ts_us: np.ndarray | None, complete: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """Arrays of one length without the bars before both legs have a price."""

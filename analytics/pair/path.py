@@ -131,8 +131,7 @@ BY_SCALE: dict[str, Scored] = {"ewm": ewm_scores, "robust": robust_scores}  # "s
 
 def spread_path(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> SpreadPath:
     """The path over all bars. y, x: prices or their logarithms; numbers: of the bars; shape (n,), oldest first."""
-    path, state = _fitted(y, x, numbers, params)
-    mean, width, zscore = _scored(y, x, path, params)
+    path, (mean, width, zscore), state = scored_path(y, x, numbers, params)
     return SpreadPath(
         hedge_ratio=path.hedge_ratio,
         hedge_ratio_stderr=path.stderr,
@@ -144,6 +143,14 @@ def spread_path(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairP
         correlation=return_correlation(y, x, params),
         state=state,
     )
+
+
+def scored_path(
+    y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams
+) -> tuple[RatioPath, Scores, State]:
+    """The ratio of every bar, the mean, width and z-score of its spread, and the state: all that a rule on z needs."""
+    path, state = _fitted(y, x, numbers, params)
+    return path, _scored(y, x, path, params), state
 
 
 def _fitted(y: np.ndarray, x: np.ndarray, numbers: np.ndarray, params: PairParams) -> tuple[RatioPath, State]:

@@ -76,23 +76,28 @@ def _events(zscore: np.ndarray, position: np.ndarray, left: np.ndarray) -> tuple
 
 
 @compiled
+def step(z: float, held: int, stopped: int, entry: float, leave: float, stop: float) -> tuple[int, int, int]:
+    """Position after a close, how the one before it ended there, and the side of a stop that is not over."""
+    if not np.isfinite(z):
+        return 0, EXIT if held != 0 else STAYS, stopped
+    left = STAYS
+    if held != 0 and -held * z > stop:
+        left, stopped, held = STOP, held, 0
+    elif held != 0 and -held * z < leave:
+        left, held = EXIT, 0
+    if stopped != 0 and -stopped * z < leave:
+        stopped = 0
+    if held == 0 and stopped == 0 and entry < abs(z) <= stop:
+        held = -1 if z > 0 else 1
+    return held, left, stopped
+
+
+@compiled
 def _positions(zscore: np.ndarray, entry: float, leave: float, stop: float) -> tuple[np.ndarray, np.ndarray, int]:
     """Position after each bar, how the one before it ended there, and the side of a stop that is not over."""
     position, left = np.zeros(zscore.size, np.int8), np.zeros(zscore.size, np.int8)
     held = stopped = 0
     for t in range(zscore.size):
-        z = zscore[t]
-        if not np.isfinite(z):
-            left[t] = EXIT if held != 0 else STAYS
-            held = 0
-            continue
-        if held != 0 and -held * z > stop:
-            left[t], stopped, held = STOP, held, 0
-        elif held != 0 and -held * z < leave:
-            left[t], held = EXIT, 0
-        if stopped != 0 and -stopped * z < leave:
-            stopped = 0
-        if held == 0 and stopped == 0 and entry < abs(z) <= stop:
-            held = -1 if z > 0 else 1
+        held, left[t], stopped = step(zscore[t], held, stopped, entry, leave, stop)
         position[t] = held
     return position, left, stopped
