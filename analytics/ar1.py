@@ -143,6 +143,12 @@ def regression(values: np.ndarray) -> tuple[float, float, float]:
     return 1 + slope, np.sqrt(left / (n - 2) / squares), widening
 
 
+def median_curve(n: int, fitted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Phi and the median of its estimate over n transitions, both ascending: read backwards, median-unbiased."""
+    phis, curves = _curves(n, fitted)
+    return phis, curves[1]
+
+
 def quantiles(phis: np.ndarray, n: int, fitted: int) -> np.ndarray:
     """Quantiles of the estimate at each phi, shape (phis, levels)."""
     deviations = normal_quantiles() + terms(distance(phis, n), n) @ COEFFICIENTS[fitted]
