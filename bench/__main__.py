@@ -31,6 +31,7 @@ BENCHES = (
     "indicators",
     "microstructure",
     "quotes",
+    "backtest",
 )
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.calibrate import (
+    backtest,
     cointegration,
     correlation,
     descriptive,
@@ -56,6 +57,7 @@ SCENARIOS = (
     scanner.universes_without_a_pair,
     scanner.true_pairs_among_many,
     scanner.families_in_a_universe,
+    *backtest.SCENARIOS,
 )
 PROOF = Proof(
     "calibrate",
