@@ -83,13 +83,13 @@ def against_vectorbt(y: np.ndarray, x: np.ndarray) -> list[Row]:
     difference, typical = differences(ours, portfolio(legs, orders))
     many = pd.concat([legs] * TOGETHER, axis=1)
     many_orders = np.tile(orders, (1, TOGETHER))
-    one_s, whole_s, single_s, many_s = medians_s(
+    one_s, whole_s, single_s, many_s, grid_s = medians_s(
         lambda: event_loop(ours),
         lambda: backtest(y, x, PARAMS),
         lambda: accounted(legs, orders),
         lambda: accounted(many, many_orders),
+        lambda: grid(y, x, PARAMS, threads=2, **AXES),
     )
-    (grid_s,) = medians_s(lambda: grid(y, x, PARAMS, threads=2, **AXES))
     trials = grid(y, x, PARAMS, threads=2, **AXES).trials
     peer = f"{named('vectorbt')} from_orders, value, trades"
     per_trial = (f"grid(): {trials:,} trials, 2 threads", grid_s / trials * 1e3)

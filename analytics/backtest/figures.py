@@ -8,6 +8,7 @@ import numpy as np
 
 from utils.compiled import compiled
 
+NO_EDGES, NO_SUMS = np.zeros(1, np.int64), np.empty((0, 2))
 YEAR_US = 365 * 24 * 3_600 * 1_000_000  # the market never closes
 ROUNDING = 1e-12  # a variance below this share of the mean square is none
 
@@ -48,40 +49,56 @@ class Returns:
 
 
 @compiled
-def tally(equity: np.ndarray, start: int, capital: float, compound: bool) -> Tally:
-    """The sums over the bars after `start`."""
+def tally(
+    equity: np.ndarray,
+    start: int,
+    spans: np.ndarray,
+    capital: float,
+    compound: bool,
+    edges: np.ndarray,
+    sums: np.ndarray,
+) -> Tally:
+    """The sums over the bars after `start`, and those over blocks of them.
+
+    Parameters
+    ----------
+    spans : first and last bar of each stretch in which equity may change, ascending, shape (k, 2)
+    edges : of the blocks, edges[i] < bar <= edges[i + 1]; one edge alone is no block
+    sums : sum of returns and of their squares of each block are added to it, shape (blocks, 2)
+    """
     first = second = third = fourth = below = deepest = 0.0
-    peak, peak_at, longest = equity[start], start, 0
-    for t in range(start + 1, equity.size):
-        change = equity[t] - equity[t - 1]
-        if change != 0.0:
+    peak, peak_at, longest, done, block = equity[start], start, 0, start, 0
+    for span in range(spans.shape[0]):
+        begin = max(done + 1, spans[span, 0])
+        if equity[begin - 1] >= peak:
+            peak_at = begin - 1
+        longest = max(longest, begin - 1 - peak_at)
+        for t in range(begin, spans[span, 1] + 1):
             base = equity[t - 1] if compound else capital
-            value = change / base if base > 0.0 else 0.0
+            value = (equity[t] - equity[t - 1]) / base if base > 0.0 else 0.0
             square = value * value
-            first += value
-            second += square
-            third += square * value
-            fourth += square * square
-            if value < 0.0:
-                below += square
-        if equity[t] >= peak:
-            peak, peak_at = equity[t], t
-        else:
-            deepest, longest = max(deepest, 1.0 - equity[t] / peak), max(longest, t - peak_at)
+            first, second = first + value, second + square
+            third, fourth = third + square * value, fourth + square * square
+            below += square if value < 0.0 else 0.0
+            while block + 1 < edges.size and t > edges[block + 1]:
+                block += 1
+            if block + 1 < edges.size:
+                sums[block, 0] += value
+                sums[block, 1] += square
+            if equity[t] >= peak:
+                peak, peak_at = equity[t], t
+            else:
+                deepest, longest = max(deepest, 1.0 - equity[t] / peak), max(longest, t - peak_at)
+        done = max(done, spans[span, 1])
+    if equity[-1] < peak:
+        longest = max(longest, equity.size - 1 - peak_at)
     return Tally(equity.size - 1 - start, first, second, third, fourth, below, deepest, longest)
 
 
-@compiled
-def block_sums(equity: np.ndarray, edges: np.ndarray, capital: float, compound: bool, sums: np.ndarray) -> None:
-    """Sum of returns, and of squares, of each block edges[i] < bar <= edges[i + 1], into `sums`, shape (blocks, 2)."""
-    for block in range(edges.size - 1):
-        first = second = 0.0
-        for t in range(edges[block] + 1, edges[block + 1] + 1):
-            base = equity[t - 1] if compound else capital
-            value = (equity[t] - equity[t - 1]) / base if base > 0.0 else 0.0
-            first += value
-            second += value * value
-        sums[block, 0], sums[block, 1] = first, second
+def tally_all(equity: np.ndarray, start: int, capital: float, compound: bool) -> Tally:
+    """The sums over all bars after `start`."""
+    spans = np.array([[start + 1, equity.size - 1]])
+    return tally(equity, start, spans, capital, compound, NO_EDGES, NO_SUMS)
 
 
 def returns(equity: np.ndarray, capital: float, compound: bool) -> np.ndarray:

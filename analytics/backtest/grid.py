@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from analytics.backtest.bars import Bars, Funding, bars_of
-from analytics.backtest.figures import bars_per_year
 from analytics.backtest.guard import LookAhead
 from analytics.backtest.overfitting import (
     BLOCKS,
@@ -144,7 +143,7 @@ def grid(
     jobs: list[Callable[[], tuple[list[Figures], np.ndarray]]] = [
         partial(_unit, bars, unit, axes, start, edges) for unit in units
     ]
-    each = len(list(pairs_of(axes, params)))
+    each = len(pairs_of(axes, params))
     told = (lambda done, _: progress(done * each, len(units) * each)) if progress else None
     found = in_threads(jobs, threads, told, cancel)
     figures = {name: np.full(axes.shape, np.nan) for name in NAMES}
@@ -224,23 +223,20 @@ def plateau(values: np.ndarray) -> np.ndarray:
 
 def _unit(bars: Bars, unit: Unit, axes: Axes, start: int, edges: np.ndarray) -> tuple[list[Figures], np.ndarray]:
     """Figures and block sums of all thresholds on one path."""
-    ground, per_year = Ground(bars, start, bars.n, flat=False), bars_per_year(bars.ts_us)
-    pairs = list(pairs_of(axes, unit.params))
-    sums = np.empty((len(pairs), edges.size - 1, 2))
-    found = [
-        ground.figures(unit, params, per_year, edges, part) for (_, _, params), part in zip(pairs, sums, strict=True)
-    ]
-    return found, sums
+    ground, pairs = Ground(bars, unit.params, start, bars.n, flat=False), pairs_of(axes, unit.params)
+    sums = np.zeros((len(pairs), edges.size - 1, 2))
+    return ground.figures(unit, pairs, edges, sums), sums
 
 
 def _put(
     figures: dict[str, np.ndarray], sums: np.ndarray, unit: Unit, axes: Axes, found: list[Figures], parts: np.ndarray
 ) -> None:
     """What a unit found to its places."""
-    for (i, j, _), values, part in zip(pairs_of(axes, unit.params), found, parts, strict=True):
-        sums[(*unit.at, i, j)] = part
+    for pair, values, part in zip(pairs_of(axes, unit.params), found, parts, strict=True):
+        place = *unit.at, pair.entry_at, pair.exit_at
+        sums[place] = part
         for name in NAMES:
-            figures[name][(*unit.at, i, j)] = getattr(values, name)
+            figures[name][place] = getattr(values, name)
 
 
 def _edges(n: int) -> np.ndarray:

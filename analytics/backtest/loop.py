@@ -141,18 +141,22 @@ def decide(
     position : int8, shape (n,), is filled
     events : integers, shape (trades or more, 4), are filled: AT, UNTIL, SIDE, REASON
     """
-    n, count, held, stopped, entered = zscore.size, 0, 0, 0, 0
-    limit = np.inf
+    n, count, held, stopped, entered, limit, t = zscore.size, 0, 0, 0, 0, np.inf, first
     position[:] = 0
-    for t in range(first, n):
-        z, before = zscore[t], held
-        # What most bars are, said first: the rule would leave all as it is.
-        if before == 0 and stopped == 0 and not abs(z) > rule.entry_z:
-            continue
-        if before != 0 and rule.exit_z <= -before * z <= rule.stop_z and t - entered < limit and t < rule.flatten:
-            position[t] = before
-            continue
-        held, left, stopped = step(z, before, stopped, rule.entry_z, rule.exit_z, rule.stop_z)
+    while t < n:
+        # What most bars are, passed over: the rule would leave all as it is.
+        if held == 0 and stopped == 0:
+            while t < n and not abs(zscore[t]) > rule.entry_z:
+                t += 1
+        elif held != 0:
+            end = min(n, rule.flatten)
+            while t < end and t - entered < limit and rule.exit_z <= -held * zscore[t] <= rule.stop_z:
+                position[t] = held
+                t += 1
+        if t == n:
+            break
+        before = held
+        held, left, stopped = step(zscore[t], before, stopped, rule.entry_z, rule.exit_z, rule.stop_z)
         if before != 0 and left == STAYS and t - entered >= limit:
             held, left, stopped = 0, TIME, before
         if rule.free:
@@ -161,17 +165,16 @@ def decide(
             left = END if before != 0 and left == STAYS else left
             held = 0
         position[t] = held
-        if held == before and left == STAYS:
-            continue
-        if before != 0:
+        if before != 0 and left != STAYS:
             events[count - 1, UNTIL], events[count - 1, REASON] = t, left
-        if held != 0:
+        if held != 0 and (before == 0 or left != STAYS):
             events[count, AT], events[count, UNTIL] = t, n
             events[count, SIDE], events[count, REASON] = held, OPEN
             count += 1
             entered = t
             if life.size > 0:
                 limit = rule.time_stop * life[t] if life[t] == life[t] else np.inf
+        t += 1
     return count
 
 
@@ -259,43 +262,60 @@ def _follow(
     if money.rolled:
         aim[at] = goal
     while u < n and u <= until + 1 + lag:
-        earned_y, earned_x = hold_y * (y[u] - y[u - 1]), hold_x * (x[u] - x[u - 1])
-        cost, decided = 0.0, u - 1 - lag
+        earned_y, earned_x, cost = hold_y * (y[u] - y[u - 1]), hold_x * (x[u] - x[u - 1]), 0.0
+        gross_y, gross_x = gross_y + earned_y, gross_x + earned_x
+        worst, best = min(worst, gross_y + gross_x), max(best, gross_y + gross_x)
         if rates.shape[1] > 0:
             cost = rates[0, u] * hold_y * y[u - 1] + rates[1, u] * hold_x * x[u - 1]
             row[C_FUNDING] += cost
-        if u == at + 1 or u == until + 1:
-            new = row[C_UNITS_Y] if u <= until else 0.0
-            cost += _fill(new - hold_y, y[u], money.fee, money.slip_y, row)
-            hold_y = new
-            if u > until:
-                row[C_EXIT_Y] = y[u]
-        if decided >= at:
-            new = 0.0 if decided >= until else (aim[decided] if money.rolled else goal)
-            if decided == at:
-                row[C_ENTRY_X] = x[u]
-            if decided == until:
-                row[C_EXIT_X] = x[u]
-            if new != hold_x:
-                cost += _fill(new - hold_x, x[u], money.fee, money.slip_x, row)
-                hold_x = new
-        gross_y, gross_x = gross_y + earned_y, gross_x + earned_x
-        worst, best = min(worst, gross_y + gross_x), max(best, gross_y + gross_x)
-        equity[u] += earned_y + earned_x - cost
+        if u <= at + 1 + lag or u > until or money.rolled:  # else nothing can be due to be filled
+            new_y, new_x = _held(row, at, until, u, lag, goal, aim, hold_x)
+            cost += _fill(new_y - hold_y, y[u], money.fee, money.slip_y, row)
+            cost += _fill(new_x - hold_x, x[u], money.fee, money.slip_x, row)
+            _note(row, at, until, u, lag, y[u], x[u])
+            hold_y, hold_x = new_y, new_x
+        change = equity[u] + (earned_y + earned_x) - cost
         if u <= until:
-            cash += equity[u]
-            equity[u], final = cash, u
+            cash += change
+            change, final = cash, u
             if cash <= 0.0 and u < until:
                 until = u
             elif money.rolled and u < until:
                 goal = _rolled(goal, row[C_UNITS_Y] * units[u], money)
                 aim[u] = goal
+        equity[u] = change
         share = (abs(hold_y) * y[u] + abs(hold_x) * x[u]) / cash if cash > 0.0 else 0.0
         shares, most = shares + share, max(most, share)
         u += 1
     _used(use, at + 1, min(until + lag, n - 1), shares, most)
     row[C_GROSS_Y], row[C_GROSS_X], row[C_MAE], row[C_MFE] = gross_y, gross_x, worst, best
     return final, cash, until
+
+
+@compiled
+def _held(
+    row: np.ndarray, at: int, until: int, u: int, lag: int, goal: float, aim: np.ndarray, hold_x: float
+) -> tuple[float, float]:
+    """Units of y and x after the fills at the close of `u`."""
+    decided = u - 1 - lag  # the close that x follows now
+    if decided < at:
+        new_x = hold_x
+    elif decided >= until:
+        new_x = 0.0
+    else:
+        new_x = aim[decided] if aim.size > 0 else goal
+    return row[C_UNITS_Y] if u <= until else 0.0, new_x
+
+
+@compiled
+def _note(row: np.ndarray, at: int, until: int, u: int, lag: int, y: float, x: float) -> None:
+    """Prices of the fills that begin and end a leg."""
+    if u == until + 1:
+        row[C_EXIT_Y] = y
+    if u - 1 - lag == at:
+        row[C_ENTRY_X] = x
+    if u - 1 - lag == until:
+        row[C_EXIT_X] = x
 
 
 @compiled

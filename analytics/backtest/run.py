@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analytics.backtest.bars import Bars, Funding, bars_of
-from analytics.backtest.figures import bars_per_year, returns, tally
+from analytics.backtest.figures import bars_per_year, returns, tally_all
 from analytics.backtest.guard import LookAhead, cuts_after, look_ahead
 from analytics.backtest.life import NOTHING, half_lives, half_lives_beyond
 from analytics.backtest.loop import C_AT, C_UNTIL, Money, Rule, Use, trade
@@ -136,7 +136,7 @@ def backtest(
     lives = half_lives(bars.in_y, bars.in_x, entries, params.half_life_bars)
     table = trade_table(run.rows, bars.n, run.path.zscore, lives, bars.complete, bars.ts_us)
     start = run.path.start
-    sums, per_year = tally(run.equity, start, params.capital, params.compound), bars_per_year(bars.ts_us)
+    sums, per_year = tally_all(run.equity, start, params.capital, params.compound), bars_per_year(bars.ts_us)
     return BacktestResult(
         params=params,
         n_obs=bars.n,

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from analytics.backtest.bars import Bars, Funding, bars_of
-from analytics.backtest.figures import moments, tally
+from analytics.backtest.figures import moments, tally_all
 from analytics.backtest.parallel import Cancel, Progress, in_threads
 from analytics.backtest.params import BacktestParams
 from analytics.backtest.run import run_of
@@ -100,5 +100,5 @@ def _on_shuffled(
 def _earned(bars: Bars, params: BacktestParams) -> tuple[float, float, int]:
     """Net, Sharpe ratio a bar, and number of trades."""
     run = run_of(bars, params)
-    found = moments(tally(run.equity, run.path.start, params.capital, params.compound))
+    found = moments(tally_all(run.equity, run.path.start, params.capital, params.compound))
     return float(run.equity[-1] - params.capital), found.sharpe, len(run.rows)

@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from analytics.backtest.bars import Bars, Funding, bars_of
-from analytics.backtest.figures import bars_per_year, moments, tally
+from analytics.backtest.figures import bars_per_year, moments, tally_all
 from analytics.backtest.grid import NAMES, guard_of, plateau, units_of
 from analytics.backtest.guard import LookAhead
 from analytics.backtest.parallel import Cancel, Progress, in_threads
 from analytics.backtest.params import BacktestParams
-from analytics.backtest.trials import Axes, Figures, Ground, Unit, axes_of, least_of, pairs_of
+from analytics.backtest.trials import Axes, Figures, Ground, Pair, Unit, axes_of, least_of, pairs_of
 from utils.errors import InputError, TooFewObservations
 
 CHOICES = ("sharpe", "plateau")
@@ -143,8 +143,8 @@ def _stretches(
 
 def _trained(bars: Bars, unit: Unit, axes: Axes, train: tuple[int, int]) -> list[Figures]:
     """Figures of all thresholds on one path, in one training."""
-    ground, per_year = Ground(bars, *train, flat=True), bars_per_year(bars.ts_us)
-    return [ground.figures(unit, params, per_year) for _, _, params in pairs_of(axes, unit.params)]
+    ground = Ground(bars, unit.params, *train, flat=True)
+    return ground.figures(unit, pairs_of(axes, unit.params))
 
 
 def _judged(
@@ -158,19 +158,20 @@ def _judged(
 ) -> tuple[Fold, np.ndarray]:
     """The fold, and equity at the bars of its test."""
     sharpes = np.full(axes.shape, np.nan)
-    by_place: dict[int, tuple[Unit, BacktestParams, Figures]] = {}
+    by_place: dict[int, tuple[Unit, Pair, Figures]] = {}
     for unit, part in zip(units, parts, strict=True):
-        for (i, j, params), figures in zip(pairs_of(axes, unit.params), part, strict=True):
-            place = int(np.ravel_multi_index((*unit.at, i, j), axes.shape))
-            sharpes.flat[place], by_place[place] = figures.sharpe_bar, (unit, params, figures)
+        for pair, figures in zip(pairs_of(axes, unit.params), part, strict=True):
+            place = int(np.ravel_multi_index((*unit.at, pair.entry_at, pair.exit_at), axes.shape))
+            sharpes.flat[place], by_place[place] = figures.sharpe_bar, (unit, pair, figures)
     values, capital = plateau(sharpes) if choose == "plateau" else sharpes, units[0].params.capital
     if not np.isfinite(values).any():
         nothing = Figures(net=0.0, trades=0.0)
         return Fold(train, test, None, nothing, nothing, len(by_place)), np.full(test[1] - test[0], capital)
-    unit, params, in_sample = by_place[int(np.nanargmax(values))]
-    ground = Ground(bars, *test, flat=True)
-    out = ground.figures(unit, params, bars_per_year(bars.ts_us))
-    return Fold(train, test, params, in_sample, out, len(by_place)), ground.equity
+    unit, pair, in_sample = by_place[int(np.nanargmax(values))]
+    chosen = replace(unit.params, entry_z=pair.entry_z, exit_z=pair.exit_z)
+    ground = Ground(bars, unit.params, *test, flat=True)
+    (out,) = ground.figures(unit, [pair])
+    return Fold(train, test, chosen, in_sample, out, len(by_place)), ground.equity
 
 
 def _together(
@@ -186,7 +187,7 @@ def _together(
     steps = [np.diff(equity, prepend=params.capital) for _, equity in done]
     equity = params.capital + np.concatenate([np.zeros(0), *steps]).cumsum()
     whole = np.concatenate(([params.capital], equity))
-    found = moments(tally(whole, 0, params.capital, False))
+    found = moments(tally_all(whole, 0, params.capital, False))
     return WalkForward(
         folds=folds,
         bars=np.concatenate([np.arange(0), *(np.arange(*fold.test) for fold in folds)]),

@@ -10,7 +10,7 @@ from arch.bootstrap import StationaryBootstrap
 from scipy.stats import norm
 
 from analytics.backtest import BacktestParams, backtest, bands, deflated_sharpe, grid, overfitting, shuffled
-from analytics.backtest.figures import block_sums, moments, tally
+from analytics.backtest.figures import NO_EDGES, NO_SUMS, moments, tally, tally_all
 from analytics.backtest.overfitting import sharpe_error
 from analytics.backtest.shuffled import in_blocks
 from tests.analytics.test_backtest import FREE, minutes, reverting
@@ -143,15 +143,23 @@ def test_sums_over_blocks_are_those_of_the_returns():
     for compound in (False, True):
         found = backtest(y, x, replace(FREE, compound=compound))
         edges = np.linspace(0, found.returns.size, 5).astype(np.int64)
-        sums = np.empty((4, 2))
-        block_sums(found.equity[found.start :], edges, 10_000.0, compound, sums)
+        sums, spans = np.zeros((4, 2)), np.array([[1, found.returns.size]])
+        tally(found.equity[found.start :], 0, spans, 10_000.0, compound, edges, sums)
         parts = np.split(found.returns, edges[1:-1])
         np.testing.assert_allclose(sums, [[part.sum(), (part**2).sum()] for part in parts], atol=1e-15)
 
 
+def test_a_tally_may_pass_over_bars_without_a_change():
+    """Two stretches that overlap, flat bars before, between and after, below the peak and at it."""
+    for last in (104.0, 95.0):
+        equity = np.r_[[100.0] * 4, 103, 99, [99] * 5, 98, 101, 104, [104] * 3, 97, last, [last] * 9]
+        spans = np.array([[4, 5], [11, 13], [12, 14], [17, 18]])
+        assert tally(equity, 1, spans, 100.0, False, NO_EDGES, NO_SUMS) == tally_all(equity, 1, 100.0, False)
+
+
 def test_moments_of_too_little_are_not_known():
-    assert math.isnan(moments(tally(np.array([1.0]), 0, 1.0, False)).mean)
-    flat = moments(tally(np.linspace(1, 2, 9), 0, 1.0, False))  # one return again and again
+    assert math.isnan(moments(tally_all(np.array([1.0]), 0, 1.0, False)).mean)
+    flat = moments(tally_all(np.linspace(1, 2, 9), 0, 1.0, False))  # one return again and again
     assert math.isnan(flat.std) and math.isnan(flat.sharpe) and flat.mean == pytest.approx(1 / 8)
 
 
