@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analytics.backtest import BacktestParams, backtest, walk_forward
 from analytics.correlation.lead_lag import lead_lag
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
 from analytics.microstructure import LiveTape, quote_reading
@@ -15,7 +16,7 @@ from analytics.signals import mean_reversion_signal
 
 
 def warm() -> None:
-    """Analyse a made-up pair by every method and every scale and scan it; read made-up quotes."""
+    """Analyse, scan and trade a made-up pair, and read a made-up tape and made-up quotes."""
     random = np.random.default_rng(1)
     x = 100 + random.standard_normal(900).cumsum()
     y = 2 * x + random.standard_normal(900)
@@ -25,6 +26,8 @@ def warm() -> None:
             analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1]))
     _warm_quotes()
     scan(pd.DataFrame({"y": y, "x": x}))
+    backtest(y, x, BacktestParams(time_stop=3.0))
+    walk_forward(y, x, entry_z=[1.0, 2.0])
 
 
 def _warm_quotes() -> None:
