@@ -67,15 +67,18 @@ def tally(
     sums : sum of returns and of their squares of each block are added to it, shape (blocks, 2)
     """
     first = second = third = fourth = below = deepest = 0.0
-    peak, peak_at, longest, done, block = equity[start], start, 0, start, 0
+    peak, peak_at, longest, done, block, lowest = equity[start], start, 0, start, 0, equity[start]
+    scale = 1.0 / capital
     for span in range(spans.shape[0]):
         begin = max(done + 1, spans[span, 0])
         if equity[begin - 1] >= peak:
             peak_at = begin - 1
-        longest = max(longest, begin - 1 - peak_at)
         for t in range(begin, spans[span, 1] + 1):
-            base = equity[t - 1] if compound else capital
-            value = (equity[t] - equity[t - 1]) / base if base > 0.0 else 0.0
+            value = equity[t] - equity[t - 1]
+            if compound:
+                value = value / equity[t - 1] if equity[t - 1] > 0.0 else 0.0
+            else:
+                value *= scale
             square = value * value
             first, second = first + value, second + square
             third, fourth = third + square * value, fourth + square * square
@@ -86,10 +89,12 @@ def tally(
                 sums[block, 0] += value
                 sums[block, 1] += square
             if equity[t] >= peak:
-                peak, peak_at = equity[t], t
+                deepest, longest = max(deepest, 1.0 - lowest / peak), max(longest, t - 1 - peak_at)
+                peak, peak_at, lowest = equity[t], t, equity[t]
             else:
-                deepest, longest = max(deepest, 1.0 - equity[t] / peak), max(longest, t - peak_at)
+                lowest = min(lowest, equity[t])
         done = max(done, spans[span, 1])
+    deepest = max(deepest, 1.0 - lowest / peak)
     if equity[-1] < peak:
         longest = max(longest, equity.size - 1 - peak_at)
     return Tally(equity.size - 1 - start, first, second, third, fourth, below, deepest, longest)

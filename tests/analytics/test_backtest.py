@@ -391,6 +391,8 @@ def test_figures_are_those_of_the_equity_and_the_trades():
     assert metrics.kurtosis == pytest.approx((centred**4).mean(), rel=1e-9)
     assert metrics.n_obs == returns.size == 900 - 1 - found.start and found.start == 59
     assert metrics.max_drawdown == pytest.approx(found.drawdown.max())
+    fallen = "".join("1" if drop > 0 else "0" for drop in found.drawdown)
+    assert metrics.drawdown_bars == max(map(len, fallen.split("0"))) > 10
     assert metrics.net == pytest.approx(found.equity[-1] - 10_000)
     gains = closed["net"].to_numpy()
     assert metrics.win_rate == (gains > 0).mean() and metrics.trades == len(gains)
