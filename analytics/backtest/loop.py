@@ -201,7 +201,6 @@ def account(
     n, count, skipped, wrote, done, cash = y.size, 0, 0, first, first, money.capital
     aim, use = np.empty(n if money.rolled else 0), np.zeros(4)
     equity[: first + 1] = cash
-    equity[first + 1 :] = 0.0  # changes first, summed up as they become final
     ruined = n
     for event in range(events.shape[0]):
         at, until = events[event, AT], events[event, UNTIL]
@@ -217,7 +216,7 @@ def account(
             continue
         side, row = events[event, SIDE], rows[count]
         _begin(row, side, at, size_y, size_x, units[at], y)
-        done, cash, end = _follow(y, x, units, rates, money, row, until, cash, equity, aim, use)
+        done, cash, end = _follow(y, x, units, rates, money, row, until, cash, wrote, equity, aim, use)
         wrote = min(end + 1 + money.latency, n - 1)
         closed = end + 1 + money.latency < n
         row[C_UNTIL], row[C_EXIT] = (end, end + 1) if closed else (-1, -1)
@@ -247,6 +246,7 @@ def _follow(
     row: np.ndarray,
     until: int,
     cash: float,
+    wrote: int,
     equity: np.ndarray,
     aim: np.ndarray,
     use: np.ndarray,
@@ -254,7 +254,7 @@ def _follow(
     """One trade from its first fill to its last, or to the last bar: the last final close, equity there, its exit.
 
     Up to the close of the exit no other trade can add to a bar any more: equity is final there. What the fills after
-    it do is left in `equity` as a change.
+    it do is left in `equity` as a change; up to `wrote` it holds such changes of trades before.
     """
     at, lag, n, final = int(row[C_AT]), money.latency, y.size, int(row[C_AT])
     hold_y, hold_x, goal, u = 0.0, 0.0, row[C_UNITS_X], at + 1
@@ -274,7 +274,7 @@ def _follow(
             cost += _fill(new_x - hold_x, x[u], money.fee, money.slip_x, row)
             _note(row, at, until, u, lag, y[u], x[u])
             hold_y, hold_x = new_y, new_x
-        change = equity[u] + (earned_y + earned_x) - cost
+        change = (equity[u] if u <= wrote else 0.0) + (earned_y + earned_x) - cost
         if u <= until:
             cash += change
             change, final = cash, u
