@@ -79,6 +79,11 @@ class BarColumns:
         return pd.DataFrame(columns, index=time, copy=False)
 
     @classmethod
+    def joined(cls, *parts: "BarColumns") -> Self:
+        """Bars that follow one another, as one."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
+    @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
         """The columns of a frame of bars: the inverse of `frame()`."""
         columns = (frame[name].to_numpy() for name in cls.__slots__[1:])

@@ -13,7 +13,7 @@ slope is the hedge ratio, spread = y - hedge_ratio x, and spread_mean, spread_st
 same slope; zscore = (spread - spread_mean) / spread_std. A moving slope therefore makes no jumps.
 """
 
-from analytics.pair.analyse import analyse_pair, with_forming
+from analytics.pair.analyse import analyse_pair, newest_path, with_forming
 from analytics.pair.analysis import PairAnalysis
 from analytics.pair.evidence import IGNORES_THE_FIT, Evidence
 from analytics.pair.params import METHODS, SCALES, PairParams
@@ -32,5 +32,6 @@ __all__ = [
     "SpreadPath",
     "Watch",
     "analyse_pair",
+    "newest_path",
     "with_forming",
 ]

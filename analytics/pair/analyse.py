@@ -9,7 +9,7 @@ from analytics.checks import pair
 from analytics.pair.analysis import PairAnalysis
 from analytics.pair.evidence import evidence
 from analytics.pair.params import PairParams
-from analytics.pair.path import Provisional, provisional, spread_path
+from analytics.pair.path import SERIES, Provisional, provisional, spread_path
 from analytics.pair.scores import REACH
 from analytics.pair.watch import watch
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
@@ -46,15 +46,7 @@ def analyse_pair(
         A value is not finite, or not positive where logarithms are asked for, or the arrays do not fit together.
     """
     params = params or PairParams()
-    y, x, ts_us, complete = trimmed(y, x, ts_us, complete)
-    if y.size < params.window:
-        raise TooFewObservations(have=y.size, need=params.window)
-    y, x = pair(y, x, params.window)
-    for name, leg in (("y", y), ("x", x)):
-        if np.abs(leg).max() > LARGEST:
-            raise InputError(f"{name} must be within {LARGEST:g}, was {leg[np.abs(leg).argmax()]:g}", name)
-    if np.array_equal(y, x):
-        raise DegenerateSeries("both legs are the same series")
+    y, x, ts_us, complete = _checked(y, x, params, ts_us, complete)
     in_y, in_x = in_units(y, x, params)
     numbers, newest = bar_numbers(ts_us, y.size), slice(-params.test_bars, None)
     watched = watch(in_y, in_x, numbers, params)
@@ -72,6 +64,38 @@ def analyse_pair(
         coverage=float(complete[-used:].mean()),
     )
     return analysis if forming is None else with_forming(analysis, *forming)
+
+
+def newest_path(
+    y: np.ndarray, x: np.ndarray, params: PairParams | None = None, ts_us: np.ndarray | None = None
+) -> dict[str, float]:
+    """SERIES of the last bar, as `analyse_pair` gives them, without its tests: for many bars one after another.
+
+    Raises
+    ------
+    TooFewObservations, DegenerateSeries, InputError
+        As `analyse_pair`.
+    """
+    params = params or PairParams()
+    y, x, ts_us, _ = _checked(y, x, params, ts_us, None)
+    path = spread_path(*in_units(y, x, params), bar_numbers(ts_us, y.size), params)
+    return {name: float(getattr(path, name)[-1]) for name in SERIES}
+
+
+def _checked(
+    y: np.ndarray, x: np.ndarray, params: PairParams, ts_us: np.ndarray | None, complete: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """Trimmed arrays that can be analysed."""
+    y, x, ts_us, complete = trimmed(y, x, ts_us, complete)
+    if y.size < params.window:
+        raise TooFewObservations(have=y.size, need=params.window)
+    y, x = pair(y, x, params.window)
+    for name, leg in (("y", y), ("x", x)):
+        if np.abs(leg).max() > LARGEST:
+            raise InputError(f"{name} must be within {LARGEST:g}, was {leg[np.abs(leg).argmax()]:g}", name)
+    if np.array_equal(y, x):
+        raise DegenerateSeries("both legs are the same series")
+    return y, x, ts_us, complete
 
 
 def with_forming(analysis: PairAnalysis, y: float | None, x: float | None) -> PairAnalysis:
