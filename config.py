@@ -6,6 +6,7 @@ too, and the environment wins. The constants above the class are the ones people
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,8 @@ REFRESH_S = 1.0  # seconds between refreshes of a page
 # --- the rest follows from the exchange and from measurements -----------------------------------
 
 MAX_SYMBOLS = 1_000
+CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+SECRET = ("api_token", "channels", "heartbeat_url")  # their values are never repeated
 WS_HOSTS = {"binance-um": "wss://fstream.binance.com", "binance-spot": "wss://stream.binance.com:9443"}
 REST_HOSTS = {"binance-um": "https://fapi.binance.com", "binance-spot": "https://api.binance.com"}
 
@@ -70,6 +73,25 @@ def _check_url(value: str, schemes: tuple[str, ...]) -> str:
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"must be a URL beginning with {' or '.join(s + '://' for s in schemes)}")
     return value.rstrip("/")
+
+
+def read_channels(text: str) -> dict[str, str]:
+    """Names and addresses of channels from `name=url` pairs, by spaces or line ends.
+
+    Raises
+    ------
+    ValueError
+        Without any address, as they hold secrets.
+    """
+    channels: dict[str, str] = {}
+    for place, part in enumerate(text.split(), 1):
+        name, _, url = part.partition("=")
+        if not CHANNEL_NAME.fullmatch(name) or name == "screen" or "://" not in url:
+            raise ValueError(f"entry {place} must be name=scheme://..., the name of up to 32 letters and digits")
+        if name in channels:
+            raise ValueError(f"the name {name!r} is given twice")
+        channels[name] = url
+    return channels
 
 
 def _is_loopback(host: str) -> bool:
@@ -133,6 +155,16 @@ class Settings(BaseSettings):
     live_retry_s: float = Field(60.0, ge=5, le=86_400)
     # Scheduler of a Dask cluster that scans of the universe are handed to, tcp://host:port; empty = this machine.
     dask: str = ""
+    # Where alerts are sent: name=url pairs, by spaces, the addresses as `apprise` reads them (slack://, tgram://,
+    # discord://, mailto://, jsons:// for a webhook, and a hundred more). They hold secrets: they come from here alone.
+    channels: Annotated[dict[str, SecretStr], NoDecode] = {}
+    # Whether alerts may be sent to addresses that are not public, such as a webhook on this machine.
+    notify_private: bool = False
+    # Whether alerts of the demo market and of recordings are sent too.
+    notify_simulated: bool = False
+    # An address that is asked every so many seconds while rules are judged: what watches it tells when that ends.
+    heartbeat_url: SecretStr | None = None
+    heartbeat_s: float = Field(60.0, ge=1, le=86_400)
     # Least severity that is logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -154,6 +186,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _channels(cls, value: object) -> object:
+        return read_channels(value) if isinstance(value, str) else value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _heartbeat_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        _check_url(value.get_secret_value(), ("http", "https"))
+        return value
 
     @field_validator("ws_url")
     @classmethod
@@ -202,7 +247,8 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Settings as text for people; secrets masked."""
-        return {name: ", ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in self if v is not None}
+        listed = (tuple, dict)  # of channels only the names
+        return {name: ", ".join(map(str, v)) if isinstance(v, listed) else str(v) for name, v in self if v is not None}
 
 
 def load(**options: object) -> Settings:
@@ -227,5 +273,5 @@ def _explain(error: object, options: dict[str, object]) -> str:
     name = str(location[0])
     variable = f"PAIRSCOPE_{name.upper()}"
     value = options.get(name, os.environ.get(variable, "in .env"))
-    shown = "" if name == "api_token" or "was" in message else f", was {str(value)[:80]!r}"
+    shown = "" if name in SECRET or "was" in message else f", was {str(value)[:80]!r}"
     return f"{variable}: {message[0].lower()}{message[1:]}{shown}"

@@ -10,8 +10,9 @@ import math
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,12 @@ import pandas as pd
 import psutil
 
 import config
-from alerts.alert_engine import AlertEngine
-from alerts.rules import Rule
+from alerts.alert_engine import AlertEngine, Kept, Message
+from alerts.channels import open_channels
+from alerts.market import Readings, Silence
+from alerts.notify import Heartbeat, Notifier
+from alerts.outbox import Mark
+from alerts.past import Past, told, would_have_fired
 from analytics.microstructure import (
     BestQuote,
     LevelLearner,
@@ -32,10 +37,10 @@ from analytics.microstructure import (
     pair_cost,
 )
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
-from analytics.resampling import UNIT_US, timeframe_us
+from analytics.resampling import UNIT_US, BarColumns, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
-from data import sqlite
+from data import alert_rows, sqlite
 from data.feeds.binance import MARKETS
 from data.feeds.feed import Feed
 from data.feeds.replay import ReplayFeed
@@ -49,13 +54,14 @@ from data.retention import Retention
 from data.session import Session
 from data.trades import Trades
 from utils import logger
-from utils.clock import US_PER_S, monotonic_s
-from utils.errors import AnalysisError, InputError, PairscopeError, StorageError, TooFewObservations
+from utils.clock import US_PER_S, monotonic_s, now_us
+from utils.errors import InputError, NotFound, PairscopeError, StorageError, TooFewObservations
 
 LOG = logger.get("engine")
 
 STEP_S = 0.1  # pause of the evaluator between rounds
 EVALUATE_S = 1.0  # seconds between judgements of the alert rules
+SETTLE_US = 300_000  # after the end of a second its trades are waited for, before rules are judged on its bar
 BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
 WRITTEN_S = 1.5  # how long a switch waits for the disk
 REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
@@ -145,7 +151,18 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.alerts = AlertEngine(_Store(self))
+        self.alert_file = AlertFile(self)
+        private = settings.notify_private
+        channels = {name: url.get_secret_value() for name, url in settings.channels.items()}
+        self.notifier = Notifier(open_channels(channels, private), self.alert_file, simulated=settings.notify_simulated)
+        self.alerts = AlertEngine(self.alert_file, self.notifier)
+        self._params = PairParams(window=config.DEFAULT_WINDOW, fee_bps=config.FEE_BPS, **config.ANALYSIS)
+        self._readings = Readings(self, self._params, self._held(self._params), self.alerts.wanted)
+        self._judged_s, self._judged_second = 0.0, 0
+        self._heartbeat = None
+        if settings.heartbeat_url is not None:
+            url = settings.heartbeat_url.get_secret_value()
+            self._heartbeat = Heartbeat(url, settings.heartbeat_s, self._judges, private)
         self._source: str = settings.source
         self._symbols = settings.symbols
         self._session: Session | None = None
@@ -181,13 +198,20 @@ class Engine:
         self._open("binance-um" if self._source == "auto" else self._source)
         self.alerts.load()
         self._notes = sqlite.read_notes(self.settings.database)
+        self._take_up_rules(anew=self.venue == "replay")
+        self.notifier.start()
         self._evaluator.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
 
     def stop(self) -> None:
         """Stop every thread; everything received is on disk afterwards. Safe to call twice."""
         self._stop.set()
         if self._evaluator.is_alive():
             self._evaluator.join(timeout=5)
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        self.notifier.stop()
         with self._switching:
             self._end_probe()
             if self._session is not None:
@@ -204,6 +228,8 @@ class Engine:
             return "the mirror thread is dead"
         if session.backfill is not None and not session.backfill.alive:
             return "the backfill thread is dead"
+        if (dead := self.notifier.dead()) is not None:
+            return f"the thread of channel {dead} is dead"
         return f"storage fails: {session.mirror.error}" if session.mirror.error else None
 
     # --- what pages, API and export read ------------------------------------------------------
@@ -255,9 +281,44 @@ class Engine:
         """Runs of trade ids that did not arrive, newest last."""
         return self.session.ingestion.gaps()
 
-    def alert_history(self, limit: int = 1_000) -> list[dict[str, Any]]:
-        """Changes of state of the alert rules, newest first, from the file."""
-        return sqlite.read_alert_history(self.settings.database, limit)
+    def columns(self, symbol: str, timeframe: str, limit: int) -> BarColumns:
+        """The newest bars as plain columns, the forming one last; `complete` as far as trades are known to arrive."""
+        found = self.session.resampler(symbol, timeframe)
+        bars = found.columns(self.session.feed.market_us(), limit)
+        bars.complete[:] &= bars.ts_us + found.width_us <= self.session.known_us(symbol)
+        return bars
+
+    def revised(self, symbol: str, timeframe: str, after_version: int) -> tuple[int, np.ndarray]:
+        """Version of the bars, and opens of those that were changed later than another, after they had closed."""
+        found = self.session.resampler(symbol, timeframe)
+        version = found.version
+        changed = found.closed_version > after_version
+        return version, found.revised(after_version) if changed else np.array([], np.int64)
+
+    def alert_history(
+        self, limit: int = 1_000, rule_id: str | None = None, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Changes of state of the alert rules, newest first, from the file; of one rule, or before a number."""
+        return alert_rows.read_alert_history(self.settings.database, limit, rule_id, before)
+
+    def would_have_fired(
+        self,
+        fields: Mapping[str, Any],
+        bars: int = 3_600,
+        thresholds: Iterable[float] | None = None,
+        go_on: Callable[[int], bool] | None = None,
+    ) -> dict[str, Any]:
+        """What a rule of these fields would have done over the newest bars, held or stored, and at other thresholds.
+
+        `go_on` is told how many bars are done, and may end it: what is done by then is returned.
+
+        Raises
+        ------
+        InputError, StorageError
+        """
+        rule = self.alerts.checked({**self.rule_defaults(), **fields})
+        past = Past(self._past, self._params, self._held(self._params))
+        return told(would_have_fired(rule, past, bars, thresholds, go_on))
 
     def rule_defaults(self) -> dict[str, str]:
         """Pair and bar width of a rule that does not name them: the first two symbols followed."""
@@ -280,7 +341,7 @@ class Engine:
             raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
         self._check_followed(symbol_y)
         self._check_followed(symbol_x)
-        needed = max(bars or config.CHART_BARS + params.warm_up, params.bars)
+        needed = max(bars, params.bars) if bars else self._held(params)
         session = self.session
         key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
         y, x = legs(session, symbol_y, symbol_x, timeframe, needed)
@@ -555,7 +616,7 @@ class Engine:
             learner, width_us = LevelLearner(), timeframe_us(LEVELS_OF)
             until_us = before_us // width_us * width_us - width_us  # the bar in which the tape begins is the tape's
             spans = (session.feed.venue, symbol, LEVELS_OF, until_us - LEVELS_DAYS * UNIT_US["d"], until_us)
-            frame = sqlite.read_bars(self.settings.database, *spans)
+            frame = sqlite.read_bar_table(self.settings.database, *spans)
             bars = frame[frame["complete"]]
             notional = (bars["vwap"] * bars["volume"]).fillna(0.0).to_numpy()  # there is no VWAP without a trade
             learner.learn(bars["ts_us"].to_numpy(), bars["trades"].to_numpy(), notional, width_us / US_PER_S)
@@ -620,7 +681,7 @@ class Engine:
             self._session = session
             self._tapes.clear()
             self._books.clear()
-            self.alerts.forget_states()
+            self._take_up_rules(anew=not session.live)
         LOG.info("market open: %s", feed.venue)
 
     def _feed(self, market: str) -> Feed:
@@ -662,16 +723,12 @@ class Engine:
 
     def _run(self) -> None:
         """The evaluator thread."""
-        evaluated_s = 0.0
         while not self._stop.wait(STEP_S):
             try:
                 with self._switching:
                     self._choose_market(monotonic_s())
                     self.session.housekeep()
-                if monotonic_s() - evaluated_s >= EVALUATE_S:
-                    evaluated_s = monotonic_s()
-                    self._relieve_mute()
-                    self._evaluate()
+                self._evaluate()
             except StorageError as exc:
                 LOG.error("storage: %s", exc)
             except Exception:  # a bug must not end capture and alerts; it is logged and the next round goes on
@@ -691,25 +748,40 @@ class Engine:
         self._relieved = mute
 
     def _evaluate(self) -> None:
-        """Judge the alert rules on the analyses that pages and API see."""
-        status = self.status()
-        self.alerts.evaluate(lambda rule: self._reading(rule, status), self.now_us(), self.venue)
+        """Judge the alert rules, on the analyses that pages and API see: once a second, when its trades are here."""
+        now_s, second = monotonic_s(), (self.now_us() - SETTLE_US) // US_PER_S
+        if second == self._judged_second and now_s - self._judged_s < EVALUATE_S:
+            return
+        self._judged_s, self._judged_second = now_s, second
+        self._relieve_mute()
+        with self._switching:
+            rows = self._symbol_status(self.session, now_s)
+            live = self.session.live
+            self._readings.begin(
+                {name: Silence(row.stale, row.last_trade_age_s if live else None) for name, row in rows.items()}
+            )
+            self.alerts.evaluate(self._readings, self.now_us(), self.venue)
 
-    def _reading(self, rule: Rule, status: Status) -> Mapping[str, float]:
-        """Metrics of a rule's pair; nothing where a leg is silent or the data does not support them."""
-        for symbol in (rule.symbol_y, rule.symbol_x):
-            row = status.symbols.get(symbol)
-            if row is None or row.stale:
-                return {}
-        params = PairParams(
-            window=config.DEFAULT_WINDOW,
-            fee_bps=config.FEE_BPS,
-            **config.ANALYSIS,
-        )
-        try:
-            return self.analysis(rule.symbol_y, rule.symbol_x, rule.timeframe, params).reading()
-        except (AnalysisError, InputError):
-            return {}
+    def _judges(self) -> bool:
+        """Whether rules have been judged lately, and nothing fails."""
+        return monotonic_s() - self._judged_s < 10 * EVALUATE_S and self.health() is None
+
+    def _held(self, params: PairParams) -> int:
+        """Closed bars that an analysis rests on where nothing else is asked for."""
+        return max(config.CHART_BARS + params.warm_up, params.bars)
+
+    def _take_up_rules(self, anew: bool) -> None:
+        """Judge the rules on the market that is open now."""
+        self._readings.forget()
+        self.alerts.take_up(self.venue, self.now_us(), anew)
+
+    def _past(self, symbol: str, timeframe: str, bars: int) -> BarColumns:
+        """The newest closed bars held or stored of a symbol, consecutive, oldest first."""
+        held = self.columns(symbol, timeframe, bars + 1)[:-1]
+        if not len(held) or len(held) >= bars:
+            return held
+        stored = sqlite.read_bars(self.settings.database, self.venue, symbol, timeframe, int(held.ts_us[0]), bars)
+        return BarColumns.joined(stored[-(bars - len(held)) :], held)
 
     def _choose_market(self, now_s: float) -> None:
         """Source auto: the exchange while it answers or once it has, the demo market otherwise."""
@@ -766,23 +838,107 @@ class _Nowhere:
         """Forget them."""
 
 
-class _Store:
-    """Rules and events in the database of the engine, written by its one writer thread."""
+class AlertFile:
+    """Rules, states, events and messages in the database of the engine, written by its one writer thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def _path(self) -> Path:
+        return self._engine.settings.database
+
+    def _write(self, write: Callable[[sqlite3.Connection], None]) -> threading.Event:
+        with self._engine._switching:  # the writer of a market that is being closed takes nothing more
+            return self._engine.session.mirror.write(write)
+
     def load_rules(self) -> list[dict[str, Any]]:
-        return sqlite.read_alert_rules(self._engine.settings.database)
+        """Bodies of the stored rules."""
+        return alert_rows.read_alert_rules(self._path)
+
+    def load_states(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Rule, venue and state."""
+        return alert_rows.read_states(self._path)
+
+    def load_followed(self, venue: str) -> list[dict[str, Any]]:
+        """Firings whose outcome is not known."""
+        rows = [(row["event_id"], row["context"]) for row in alert_rows.read_followed(self._path, venue)]
+        return [
+            {"event_id": event_id, "scope": context["scope"], "followed": context["followed"]}
+            for event_id, context in rows
+            if context.get("followed") and context.get("scope")
+        ]
+
+    def seen_us(self, venue: str) -> int | None:
+        """Time up to which pending rules have been judged."""
+        text = sqlite.read_note(self._path, f"{venue} judged until")
+        return int(text) if text else None
 
     def save_rule(self, body: Mapping[str, Any]) -> None:
+        """Store a rule."""
         self._engine.session.mirror.put_rule(body)
 
     def delete_rule(self, rule_id: str) -> None:
+        """Forget a rule and its states."""
         self._engine.session.mirror.drop_rule(rule_id)
 
-    def save_event(self, row: Mapping[str, Any]) -> None:
-        self._engine.session.mirror.put_alert(row)
+    def keep(self, kept: Kept) -> threading.Event:
+        """Store all of it or nothing; the event is set after the commit."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            for event in kept.events:
+                alert_rows.put_event(connection, {**asdict(event), "text": event.text})
+            for (rule_id, venue), state in kept.states.items():
+                alert_rows.put_state(connection, rule_id, venue, state)
+            for event_id, outcome in kept.outcomes.items():
+                alert_rows.put_outcome(connection, event_id, asdict(outcome))
+            for message in kept.messages:
+                alert_rows.put_message(connection, asdict(message))
+            if kept.seen is not None:
+                sqlite.put_note(connection, f"{kept.seen[0]} judged until", str(kept.seen[1]))
+
+        return self._write(write)
+
+    def mark(self, marks: Iterable[Mark]) -> threading.Event:
+        """Note what became of messages; the event is set after the commit."""
+        marks, at_us = list(marks), now_us()
+
+        def write(connection: sqlite3.Connection) -> None:
+            for mark in marks:
+                alert_rows.mark_message(connection, asdict(mark.message), mark.status, mark.detail, at_us)
+
+        return self._write(write)
+
+    def waiting(self) -> list[Message]:
+        """What an earlier run left to be sent."""
+        return [Message(**row) for row in alert_rows.read_waiting(self._path)]
+
+    def event(self, event_id: str) -> list[dict[str, Any]]:
+        """Every change of one alert with its context and outcome, oldest first; empty where there is none."""
+        return alert_rows.read_event(self._path, event_id)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """What became of each rule's firings."""
+        return alert_rows.read_statistics(self._path)
+
+    def outbox(self, status: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+        """Messages, newest first, of one status ("waiting", "sent", "digest", "dead", "dropped") or all."""
+        return alert_rows.read_outbox(self._path, status, limit)
+
+    def retry(self, number: int) -> None:
+        """Send a message again that was given up.
+
+        Raises
+        ------
+        NotFound
+        """
+        row = alert_rows.read_message(self._path, number)
+        if row is None or row["status"] not in ("dead", "dropped"):
+            raise NotFound(f"there is no message {number} that was given up", "message")
+        fields = {name: row[name] for name in Message.__dataclass_fields__}
+        message = Message(**fields | {"attempts": 0, "queued_us": now_us()})
+        self.mark([Mark(message, alert_rows.WAITING)])
+        self._engine.notifier.retry(message)
 
 
 def _backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:

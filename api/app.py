@@ -15,6 +15,7 @@ from utils.errors import (
     InputError,
     NotFound,
     PairscopeError,
+    StaleEdit,
     StorageError,
     TooFewObservations,
 )
@@ -65,6 +66,8 @@ def _refused(request: Request, exc: PairscopeError) -> JSONResponse:
     match exc:
         case NotFound():
             return error(404, f"unknown_{exc.field}", str(exc))
+        case StaleEdit():
+            return error(409, "stale_edit", str(exc), differs={name: list(pair) for name, pair in exc.differs.items()})
         case InputError():
             return error(422, "invalid_input", str(exc), field=exc.field)
         case TooFewObservations():

@@ -1,15 +1,16 @@
 """Routes of the REST API, version 1. Numbers that do not exist are null, never NaN or 0."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 import config
-from alerts.rules import Rule
+from alerts.rules import Rule, body_of
 from analytics.pair import METHODS, SCALES, PairParams
+from analytics.readings import metrics
 from analytics.resampling import timeframe_us
 from analytics.signals import SignalParams
 from api import schemas
@@ -192,8 +193,7 @@ def rules() -> Response:
 @router.post("/alerts", response_model=schemas.Rule, status_code=201, summary="Make an alert rule")
 def add_rule(body: schemas.NewRule) -> Response:
     engine = current()
-    fields = {name: value for name, value in body.model_dump().items() if value is not None}
-    fields = {**engine.rule_defaults(), **fields}
+    fields = {**engine.rule_defaults(), **_given(body)}
     response = as_json(_rule(engine, engine.alerts.add(_checked(fields))))
     response.status_code = 201
     return response
@@ -202,8 +202,9 @@ def add_rule(body: schemas.NewRule) -> Response:
 @router.patch("/alerts/{rule_id}", response_model=schemas.Rule, summary="Change an alert rule")
 def change_rule(rule_id: str, body: schemas.RuleChange) -> Response:
     engine = current()
+    fields = body.model_dump(exclude_unset=True, exclude={"version"})
     try:
-        rule = engine.alerts.update(rule_id, _checked(body.model_dump(exclude_unset=True)))
+        rule = engine.alerts.update(rule_id, _checked(fields), body.version)
     except KeyError:
         raise _no_rule(rule_id) from None
     return as_json(_rule(engine, rule))
@@ -217,9 +218,114 @@ def remove_rule(rule_id: str) -> None:
         raise _no_rule(rule_id) from None
 
 
+@router.post(
+    "/alerts/{rule_id}/duplicate",
+    response_model=schemas.Rule,
+    status_code=201,
+    summary="Make a copy of a rule, not enabled",
+)
+def duplicate_rule(rule_id: str) -> Response:
+    engine = current()
+    try:
+        response = as_json(_rule(engine, engine.alerts.duplicate(rule_id)))
+    except KeyError:
+        raise _no_rule(rule_id) from None
+    response.status_code = 201
+    return response
+
+
+@router.post("/alerts/{rule_id}/silence", response_model=schemas.Rule, summary="Keep back what a rule has to say")
+def silence_rule(rule_id: str, body: schemas.SilenceFor) -> Response:
+    return _silenced(rule_id, body.for_s)
+
+
+@router.delete("/alerts/{rule_id}/silence", response_model=schemas.Rule, summary="End a silence")
+def end_silence(rule_id: str) -> Response:
+    return _silenced(rule_id, None)
+
+
+@router.post("/alerts/{rule_id}/test", summary="Send a test to the channels of a rule: ok or failed, by channel")
+def test_rule(rule_id: str) -> Response:
+    engine = current()
+    rule = next((rule for rule in engine.alerts.rules() if rule.rule_id == rule_id), None)
+    if rule is None:
+        raise _no_rule(rule_id)
+    return as_json(engine.notifier.test_rule(rule))
+
+
+@router.post("/alerts/rehearsal", summary="Would it have fired? A rule over the bars of the past")
+def rehearsal(body: schemas.Rehearsal) -> Response:
+    engine = current()
+    fields = _checked({**engine.rule_defaults(), **_given(body.rule)})
+    return as_json(engine.would_have_fired(fields, body.bars, body.thresholds))
+
+
+@router.get("/alerts/metrics", summary="Metrics that a rule may name, of a pair and of a symbol")
+def metric_names() -> Response:
+    return as_json({"pair": metrics(True), "symbol": metrics(False)})
+
+
 @router.get("/alerts/history", response_model=list[schemas.AlertRow], summary="What the rules did, newest first")
-def history(limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 1_000) -> Response:
-    return as_json(current().alert_history(limit))
+def history(
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 1_000,
+    rule_id: str | None = None,
+    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+) -> Response:
+    return as_json(current().alert_history(limit, rule_id, before))
+
+
+@router.get("/alerts/history/{event_id}", summary="One alert: its changes, context and outcome")
+def alert(event_id: str) -> Response:
+    rows = current().alert_file.event(event_id)
+    if not rows:
+        raise NotFound(f"there is no alert {event_id[:40]!r}", "alert")
+    return as_json(rows)
+
+
+@router.get("/alerts/statistics", summary="Firings and outcomes by rule and severity, and how the evaluation stands")
+def statistics() -> Response:
+    engine = current()
+    return as_json({"rules": engine.alert_file.statistics(), "evaluation": engine.alerts.figures()})
+
+
+@router.get("/alerts/channels", summary="How the channels stand")
+def channels() -> Response:
+    return as_json([asdict(status) for status in current().notifier.status()])
+
+
+@router.post("/alerts/channels/{name}/test", summary="Send a test: ok or failed")
+def test_channel(name: str) -> Response:
+    return as_json({"result": current().notifier.test(name)})
+
+
+Status = Literal["waiting", "sent", "digest", "dead", "dropped"]
+
+
+@router.get("/alerts/outbox", summary="Messages, newest first; `dead` are those that were given up")
+def outbox(status: Status | None = None, limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 200) -> Response:
+    return as_json(current().alert_file.outbox(status, limit))
+
+
+@router.post("/alerts/outbox/{number}/retry", status_code=202, summary="Send a message again that was given up")
+def retry_message(number: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
+    current().alert_file.retry(number)
+    response = as_json({"result": "waiting"})
+    response.status_code = 202
+    return response
+
+
+def _given(body: schemas.RuleFields) -> dict[str, Any]:
+    """The fields that were given."""
+    return {name: value for name, value in body.model_dump().items() if value is not None}
+
+
+def _silenced(rule_id: str, for_s: float | None) -> Response:
+    engine = current()
+    try:
+        engine.alerts.silence(rule_id, for_s)
+    except KeyError:
+        raise _no_rule(rule_id) from None
+    return as_json(_rule(engine, next(rule for rule in engine.alerts.rules() if rule.rule_id == rule_id)))
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
@@ -229,20 +335,29 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     ------
     InputError
     """
-    for leg in ("symbol_y", "symbol_x"):
-        if leg in fields:
+    for leg in ("symbol", "symbol_y", "symbol_x"):
+        if fields.get(leg):
             try:
                 fields[leg] = config.clean_symbol(str(fields[leg]))
             except ValueError as exc:
                 raise InputError(str(exc), leg) from None
-    if "timeframe" in fields:
+    if fields.get("timeframe", "tick") != "tick":
         timeframe_us(fields["timeframe"])
     return fields
 
 
 def _rule(engine: Engine, rule: Rule) -> dict[str, Any]:
-    body = asdict(rule)
-    return {"id": body.pop("rule_id"), **body, "title": rule.title, "state": engine.alerts.state(rule.rule_id).state}
+    body, state = body_of(rule), engine.alerts.state(rule.rule_id)
+    return {
+        "id": body.pop("rule_id"),
+        **body,
+        "symbol": None if rule.symbol_x else rule.symbol_y,
+        "title": rule.title,
+        "state": state.shown,
+        "since_us": state.since_us or None,
+        "silenced_until_us": state.silenced_until_us,
+        "suppressed": state.suppressed,
+    }
 
 
 def _no_rule(rule_id: str) -> NotFound:

@@ -109,56 +109,82 @@ class Gap(BaseModel):
     note: str  # why it stays open, where it does
 
 
-class NewRule(BaseModel):
+class RuleFields(BaseModel):
+    """What a rule may be told; what is left out keeps its default, or what it was."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: str | None = Field(None, description="See /alerts/metrics; `z_score` is `zscore`")
+    condition: str | None = Field(None, description="> >= < <= crosses_above crosses_below outside inside")
+    threshold: float | None = Field(None, description="Level, or upper end of a band")
+    low: float | None = Field(None, description="Lower end of a band; without it the absolute value counts")
+    change_s: float | None = Field(None, description="Compare the change over so many seconds")
+    expression: str | None = Field(
+        None,
+        description="In place of metric, condition and threshold: conditions joined by AND, OR and brackets",
+        examples=["zscore outside 2 AND (pvalue < 0.05 OR change_pct(price, 5m) > 1)"],
+    )
+    until: str | None = Field(None, description="An expression; a firing rule resolves when it holds")
+    recovery: float | None = Field(None, description="Level at which a firing rule resolves")
+    symbol: str | None = Field(None, description="Watch one symbol instead of a pair")
+    symbol_y: str | None = None
+    symbol_x: str | None = None
+    timeframe: str | None = None
+    on: str | None = Field(None, description="`close` of each bar, or `intrabar`: every second")
+    for_s: float | None = Field(None, description="Seconds that the condition has to hold")
+    cooldown_s: float | None = Field(None, description="Least seconds between two firings")
+    repeat_s: float | None = Field(None, description="Seconds after which it is told again while it fires; 0 = once")
+    nodata_s: float | None = Field(None, description="Seconds without data after which that is told")
+    severity: str | None = Field(None, description="info, warning or critical")
+    channels: list[str] | None = Field(None, description="Names of channels; none = all, `screen` = nothing is sent")
+    enabled: bool | None = None
+    name: str | None = None
+
+
+class NewRule(RuleFields):
     """An alert rule to be made; the pair defaults to the configured one."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"metric": "zscore", "condition": ">", "threshold": 2.0}]}
     )
 
-    metric: str
-    condition: str
-    threshold: float
-    symbol_y: str | None = None
-    symbol_x: str | None = None
-    timeframe: str | None = None
-    name: str = ""
-    for_s: float = 0.0
-    cooldown_s: float = 60.0
-    recovery: float | None = None
-    severity: str = "warning"
-    channels: list[str] = []
-    enabled: bool = True
 
-
-class RuleChange(BaseModel):
+class RuleChange(RuleFields):
     """The fields of a rule to be changed; others stay."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    metric: str | None = None
-    condition: str | None = None
-    threshold: float | None = None
-    symbol_y: str | None = None
-    symbol_x: str | None = None
-    timeframe: str | None = None
-    name: str | None = None
-    for_s: float | None = None
-    cooldown_s: float | None = None
-    recovery: float | None = None
-    severity: str | None = None
-    channels: list[str] | None = None
-    enabled: bool | None = None
+    version: int | None = Field(None, description="The version edited; 409 where there is a newer one")
 
 
-class Rule(NewRule):
+class Rule(BaseModel):
     """An alert rule in force."""
 
     model_config = ConfigDict(extra="allow")
 
     id: str
     version: int
-    state: str
+    title: str
+    state: str = Field(description="OK, PENDING, FIRING, NODATA or SILENCED")
+    since_us: int | None
+    silenced_until_us: int | None
+    suppressed: int
+
+
+class SilenceFor(BaseModel):
+    """How long a rule is silent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    for_s: float = Field(gt=0, examples=[3600])
+
+
+class Rehearsal(BaseModel):
+    """A rule to be tried on the past, without being made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: NewRule
+    bars: int = Field(3_600, ge=1, le=20_000)
+    thresholds: list[float] | None = Field(None, max_length=25)
 
 
 class AlertRow(BaseModel):
@@ -168,6 +194,7 @@ class AlertRow(BaseModel):
 
     event_id: str
     rule_id: str
-    state: str
+    state: str = Field(description="firing, repeat, resolved, nodata, unsilenced or missed")
     at_us: int
     value: float | None
+    number: int = Field(description="Ask with `before` for those before it")

@@ -8,6 +8,14 @@ from dashboard.view import View
 from engine import Engine
 
 QUICK_COOLDOWN_S = 30.0
+WORDS = {
+    "firing": "fired",
+    "repeat": "still fires",
+    "resolved": "ended",
+    "nodata": "has no data",
+    "unsilenced": "is not silenced any more",
+    "missed": "would have fired",
+}
 
 
 def quick_rule(view: View) -> dict[str, Any]:
@@ -34,31 +42,32 @@ def title(rule: Rule) -> str:
     """A rule in few words: `|z| > 2`, or the name it was given."""
     if rule.name:
         return rule.name
-    if rule.metric == "zscore" and rule.condition == "outside":
+    if rule.what == f"zscore outside ±{rule.threshold:g}":
         return f"|z| > {rule.threshold:g}"
-    word = {"outside": "outside ±", "inside": "inside ±"}.get(rule.condition, f"{rule.condition} ")
-    return f"{rule.metric} {word}{rule.threshold:g}"
+    return rule.what
 
 
 def scope(rule: Rule) -> str:
     """What a rule watches: `ETH/BTC 1s`."""
-    return f"{formats.base(rule.symbol_y)}/{formats.base(rule.symbol_x)} {rule.timeframe}"
+    legs = [formats.base(symbol) for symbol in (rule.symbol_y, rule.symbol_x) if symbol]
+    return f"{'/'.join(legs)} {rule.timeframe}"
 
 
 def event_text(event: AlertEvent) -> str:
     """What happened, without the pair: `|z| > 2 fired at +2.14`."""
-    name = event.name.removeprefix(f"{event.symbol_y}/{event.symbol_x} {event.timeframe} ")
+    pair = f"{event.symbol_y}/{event.symbol_x}" if event.symbol_x else event.symbol_y
+    name = event.name.removeprefix(f"{pair} {event.timeframe} ")
     name = name.replace("zscore outside ±", "|z| > ")
-    word = {"firing": "fired", "resolved": "ended", "nodata": "has no data"}.get(event.state, event.state)
+    word = WORDS.get(event.state, event.state)
     at = "" if event.value is None else f" at {formats.number(event.value, 2, sign=True)}"
     return f"{name} {word}{at}"
 
 
 def state(engine: Engine, rule: Rule) -> str:
-    """Where a rule stands, in words: ok, pending, firing, no data or off."""
+    """Where a rule stands, in words: ok, pending, firing, silenced, no data or off."""
     if not rule.enabled:
         return "off"
-    return {"NODATA": "no data"}.get(found := engine.alerts.state(rule.rule_id).state, found.lower())
+    return {"NODATA": "no data"}.get(found := engine.alerts.state(rule.rule_id).shown, found.lower())
 
 
 def pair_events(engine: Engine, view: View, limit: int) -> list[AlertEvent]:

@@ -22,6 +22,7 @@ TONES = {
 }
 NAMED = 4  # symbols whose age is shown one by one; of more, the oldest is
 TOAST_S = 8
+TOASTED = ("firing", "repeat", "resolved", "unsilenced")
 SOURCES = {
     "auto": "Binance USD-M, or demo",
     "binance-um": "Binance USD-M",
@@ -179,7 +180,8 @@ def toasts(engine: Engine) -> None:
     """One toast for each alert since this browser tab last looked; none for those before it was opened."""
     seen = st.session_state.setdefault("alerts-seen", engine.alerts.last_seq)
     for event in engine.alerts.events_after(seen)[-3:]:
-        if event.state != "nodata":
-            pair = f"{event.symbol_y}/{event.symbol_x} {formats.timeframe(event.timeframe)}"
-            st.toast(f"**{pair}**  {rules.event_text(event)}", duration=TOAST_S)
+        if event.state in TOASTED and not event.silenced:
+            pair = "/".join(symbol for symbol in (event.symbol_y, event.symbol_x) if symbol)
+            scope = f"{pair} {formats.timeframe(event.timeframe)}"
+            st.toast(f"**{scope}**  {rules.event_text(event)}", duration=TOAST_S)
     st.session_state["alerts-seen"] = engine.alerts.last_seq

@@ -9,7 +9,6 @@ connection of one process writes and checkpoints; readers are read-only and neve
 """
 
 import errno
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -21,10 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analytics.resampling import BarColumns, timeframe_us
 from data.trades import Trades
 from utils.errors import DatabaseDamaged, SchemaTooNew, StorageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
@@ -65,7 +65,17 @@ create table alert_event (
     number integer primary key, event_id text not null, rule_id text not null, name text not null,
     metric text not null, state text not null, severity text not null, venue text not null,
     symbol_y text not null, symbol_x text not null, timeframe text not null, at_us integer not null,
-    value real, threshold real not null, text text not null);
+    value real, threshold real not null, text text not null, rule_version integer not null default 1,
+    silenced integer not null default 0, context text, outcome text);
+create index alert_event_of_rule on alert_event (rule_id, number);
+create index alert_event_by_id on alert_event (event_id);
+create table alert_state (
+    rule_id text not null, venue text not null, body text not null, primary key (rule_id, venue)) without rowid;
+create table alert_outbox (
+    number integer primary key, channel text not null, key text not null, body text not null, status text not null,
+    attempts integer not null, detail text not null, event_id text not null, changed_us integer not null,
+    unique (channel, key));
+create index alert_outbox_by_status on alert_outbox (status, number);
 """
 
 
@@ -89,7 +99,7 @@ create view bars as
 create view gaps as select venue, stream, symbol, first_id, last_id, cause, found_us, filled_us, note from gap;
 create view alert_history as
     select event_id, rule_id, name, metric, state, severity, venue, symbol_y, symbol_x, timeframe, at_us, value,
-           threshold, text, number
+           threshold, text, number, rule_version, silenced, context, outcome
     from alert_event;
 """
 VIEW_NAMES = ("trades", "bars", "gaps", "alert_history")  # present in every version: readers rely on them
@@ -99,6 +109,20 @@ MIGRATIONS = {
     2: (
         "create table note (key text primary key, value text not null)",
         "alter table gap add column note text not null default ''",
+    ),
+    3: (
+        "alter table alert_event add column rule_version integer not null default 1",
+        "alter table alert_event add column silenced integer not null default 0",
+        "alter table alert_event add column context text",
+        "alter table alert_event add column outcome text",
+        "create index alert_event_of_rule on alert_event (rule_id, number)",
+        "create index alert_event_by_id on alert_event (event_id)",
+        "create table alert_state (\n    rule_id text not null, venue text not null, body text not null, "
+        "primary key (rule_id, venue)) without rowid",
+        "create table alert_outbox (\n    number integer primary key, channel text not null, key text not null, "
+        "body text not null, status text not null,\n    attempts integer not null, detail text not null, "
+        "event_id text not null, changed_us integer not null,\n    unique (channel, key))",
+        "create index alert_outbox_by_status on alert_outbox (status, number)",
     ),
 }
 
@@ -269,7 +293,7 @@ Rescued = dict[str, list[tuple[Any, ...]]]  # table -> rows
 def rescue(connection: sqlite3.Connection) -> Rescued:
     """What a new file takes over from one that is given up, as far as it can still be read."""
     rows: Rescued = {}
-    for table in (RULES, "note"):
+    for table in (RULES, "note", "alert_state", "alert_outbox"):
         with suppress(sqlite3.Error):
             rows[table] = connection.execute(f"select * from {table}").fetchall()
     return rows
@@ -458,33 +482,6 @@ def put_gap(connection: sqlite3.Connection, venue: str, stream: str, row: Mappin
     connection.execute("insert or replace into gap values (?,?,?,?,?,?,?,?,?)", values)
 
 
-EVENT_COLUMNS = (
-    "event_id", "rule_id", "name", "metric", "state", "severity", "venue", "symbol_y", "symbol_x", "timeframe",
-    "at_us", "value", "threshold", "text",
-)  # fmt: skip
-
-
-def put_event(connection: sqlite3.Connection, row: Mapping[str, Any]) -> None:
-    """Append a change of state of an alert rule."""
-    marks = ",".join("?" * len(EVENT_COLUMNS))
-    values = [row[name] for name in EVENT_COLUMNS]
-    connection.execute(f"insert into alert_event ({','.join(EVENT_COLUMNS)}) values ({marks})", values)
-
-
-def put_rule(connection: sqlite3.Connection, body: Mapping[str, Any]) -> None:
-    """Store an alert rule; an edit keeps its place among the others."""
-    connection.execute(
-        "insert into alert_rule values (?, ?, (select ifnull(max(position), -1) + 1 from alert_rule)) "
-        "on conflict (rule_id) do update set body = excluded.body",
-        (body["rule_id"], json.dumps(dict(body))),
-    )
-
-
-def drop_rule(connection: sqlite3.Connection, rule_id: str) -> None:
-    """Take an alert rule out of the file; its history stays."""
-    connection.execute("delete from alert_rule where rule_id = ?", (rule_id,))
-
-
 def put_note(connection: sqlite3.Connection, key: str, value: str) -> None:
     """Store a value that has to outlive the process; one of the same key is replaced."""
     connection.execute("insert or replace into note values (?, ?)", (key, value))
@@ -646,7 +643,7 @@ def read_bar_times(path: Path, venue: str, symbol: str, timeframe: str, first_us
     return np.array([ts_us for (ts_us,) in rows], np.int64)
 
 
-def read_bars(
+def read_bar_table(
     path: Path, venue: str, symbol: str, timeframe: str, first_us: int = 0, last_us: int = 2**62
 ) -> pd.DataFrame:
     """Stored bars that open between two times, both included, oldest first: ts_us and the columns of the view `bars`.
@@ -663,21 +660,29 @@ def read_bars(
     return pd.DataFrame(rows, columns=list(columns)).astype(BAR_TYPES)
 
 
-def read_alert_rules(path: Path) -> list[dict[str, Any]]:
-    """Stored alert rules in the order they were made."""
-    with reading(path) as connection:
-        rows = connection.execute("select body from alert_rule order by position, rowid").fetchall()
-    return [json.loads(body) for (body,) in rows]
+def read_bars(path: Path, venue: str, symbol: str, timeframe: str, before_us: int, limit: int) -> BarColumns:
+    """The newest stored bars that follow one another up to one that opens at a time, that one left out, oldest first.
 
+    A hole ends them: what lies before it is not given.
 
-def read_alert_history(path: Path, limit: int) -> list[dict[str, Any]]:
-    """Changes of state of the alert rules, newest first."""
-    columns = ",".join(EVENT_COLUMNS)
+    Raises
+    ------
+    StorageError, TimeframeError
+    """
+    width_us, columns = timeframe_us(timeframe), ", ".join(BAR_COLUMNS)
+    query = (
+        f"select ts_us, {columns} from bar where (venue, symbol, timeframe) = (?, ?, ?) and ts_us < ? "
+        "order by ts_us desc limit ?"
+    )
     with reading(path) as connection:
-        rows = connection.execute(
-            f"select {columns} from alert_event order by number desc limit ?", (limit,)
-        ).fetchall()
-    return [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in rows]
+        rows = connection.execute(query, (venue, symbol, timeframe, before_us, limit)).fetchall()
+    table = np.array(rows, np.float64).reshape(-1, 1 + len(BAR_COLUMNS))  # a vwap of null is NaN; times are below 2^53
+    expected = before_us - width_us * np.arange(1, len(rows) + 1)
+    holes = np.flatnonzero(table[:, 0] != expected)
+    table = table[: holes[0] if holes.size else None][::-1]
+    named = dict(zip(("ts_us", *BAR_COLUMNS), table.T, strict=True))
+    types = {"ts_us": np.int64, "trades": np.int64, "complete": np.bool_}
+    return BarColumns(**{name: column.astype(types.get(name, np.float64)) for name, column in named.items()})
 
 
 def read_notes(path: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
-from data import sqlite
+from data import alert_rows, sqlite
 from data.database import NOTE_KEY, Database
 from data.retention import Retention
 from data.trades import Columns, Trade, Trades
@@ -173,7 +173,7 @@ class Mirror:
         self._waiting: deque[Trades] = deque()
         self.counting: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()  # held while rows settle
         self._give_up_s = float("inf")
-        self._writes: deque[Write] = deque()  # rare rows: bars, gaps, rules, events
+        self._writes: deque[tuple[Write, threading.Event | None]] = deque()  # rare rows: bars, gaps, rules, events
         self._rows = 0
         self._lock = threading.Lock()
         self._due = threading.Event()
@@ -272,18 +272,14 @@ class Mirror:
         row = asdict(gap)
         self._write(lambda connection: sqlite.put_gap(connection, self.venue, self.stream, row))
 
-    def put_alert(self, row: Mapping[str, Any]) -> None:
-        """Queue a change of state of an alert rule."""
-        self._write(lambda connection: sqlite.put_event(connection, row))
-
     def put_rule(self, body: Mapping[str, Any]) -> None:
         """Queue an alert rule."""
-        self._write(lambda connection: sqlite.put_rule(connection, body))
+        self._write(lambda connection: alert_rows.put_rule(connection, body))
         self._write(self._note_change_of_rules)
 
     def drop_rule(self, rule_id: str) -> None:
         """Queue the end of an alert rule."""
-        self._write(lambda connection: sqlite.drop_rule(connection, rule_id))
+        self._write(lambda connection: alert_rows.drop_rule(connection, rule_id))
         self._write(self._note_change_of_rules)
 
     def _note_change_of_rules(self, connection: sqlite3.Connection) -> None:
@@ -297,8 +293,15 @@ class Mirror:
         """Queue the end of such a value."""
         self._write(lambda connection: sqlite.drop_note(connection, key))
 
-    def _write(self, write: Write) -> None:
-        self._writes.append(write)
+    def write(self, write: Write) -> threading.Event:
+        """Queue something that is written as one with its batch, at once; the event is set after its commit."""
+        done = threading.Event()
+        self._write(write, done)
+        self._due.set()
+        return done
+
+    def _write(self, write: Write, done: threading.Event | None = None) -> None:
+        self._writes.append((write, done))
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -367,7 +370,7 @@ class Mirror:
                 for trades in _by_symbol(batch):
                     owner = self._owner(connection, trades.symbol)
                     new[trades.symbol] = sqlite.insert_trades(connection, owner, trades)
-                for write in writes:
+                for write, _ in writes:
                     write(connection)
         except BaseException:
             self._instruments.clear()  # their scales may have been rolled back
@@ -393,7 +396,9 @@ class Mirror:
     def _settle(self, batch: list[Trades], new: dict[str, int], writes: int) -> None:
         """Take what was committed out of the queues and tell its owner, as one step for everybody who counts."""
         for _ in range(writes):
-            self._writes.popleft()
+            done = self._writes.popleft()[1]
+            if done is not None:
+                done.set()
         rows: dict[str, int] = {}
         for trades in batch:
             rows[trades.symbol] = rows.get(trades.symbol, 0) + len(trades)

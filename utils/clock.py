@@ -27,6 +27,18 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+class SteadyClock:
+    """Wall time as it was when this was made, carried on by the monotonic clock: it never steps, whoever sets the wall
+    clock meanwhile. For timers that have to end in time."""
+
+    def __init__(self) -> None:
+        self._wall_us, self._began_s = now_us(), monotonic_s()
+
+    def __call__(self) -> int:
+        """Microseconds since the epoch."""
+        return self._wall_us + round((monotonic_s() - self._began_s) * US_PER_S)
+
+
 def us_from_ms(ms: int) -> int:
     """Microseconds from the exchange's milliseconds."""
     return ms * US_PER_MS

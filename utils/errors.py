@@ -4,6 +4,7 @@
     ├── SettingsError              a setting is missing, unreadable or out of its limits
     ├── InputError                 a value given by a user, a query or a file is not acceptable
     │   ├── TimeframeError         a bar width that cannot be read
+    │   ├── StaleEdit              somebody else has changed it meanwhile
     │   └── NotFound               what is asked for does not exist; `field` says what kind it is
     ├── FrameError                 a frame of the exchange that cannot be read
     ├── FeedError                  a feed cannot deliver
@@ -42,6 +43,14 @@ class InputError(PairscopeError):
 
 class TimeframeError(InputError):
     """A bar width that cannot be read."""
+
+
+class StaleEdit(InputError):
+    """Somebody else has changed it meanwhile; `differs` has what differs by field: (there now, wanted here)."""
+
+    def __init__(self, message: str, differs: dict[str, tuple[object, object]]) -> None:
+        super().__init__(message, "version")
+        self.differs = differs
 
 
 class NotFound(InputError):

@@ -102,7 +102,7 @@ def test_metrics_of_legs_are_the_same_in_the_past():
     for moment, until in zip(moments, (299, 300), strict=True):
         own_y, own_x = symbol_reading(y[:until], S), symbol_reading(x[:until], S)
         assert (moment.values["rsi_x"], moment.values["volume_spike"]) == (own_x["rsi"], own_y["volume_spike"])
-    assert list(symbol_moments(x, S, after_us=T0 + 299 * S))[0].values == pytest.approx(symbol_reading(x, S))
+    assert next(iter(symbol_moments(x, S, after_us=T0 + 299 * S))).values == pytest.approx(symbol_reading(x, S))
 
 
 def test_later_bars_change_no_earlier_moment():

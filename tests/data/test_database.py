@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from data import database, sqlite
+from data import alert_rows, database, sqlite
 from data.database import NOTE_KEY, Database
 from data.lock import CaptureLock
 from data.trades import Trades
@@ -37,7 +37,7 @@ def fill(connection):
     with sqlite.transaction(connection):
         owner = sqlite.instrument(connection, "v", "s", "T")
         sqlite.insert_trades(connection, owner, Trades.of("T", ids, START_US + ids, ids / 8 + 1, ids + 1.0, ids % 2))
-        sqlite.put_rule(connection, RULE)
+        alert_rows.put_rule(connection, RULE)
         sqlite.put_note(connection, "until", "99")
 
 
@@ -85,7 +85,7 @@ def test_rules_and_notes_go_over_to_the_new_file(path, opened):
     opened.close()
     damage_trades(path)
     opened.connection()
-    assert sqlite.read_alert_rules(path) == [RULE]
+    assert alert_rows.read_alert_rules(path) == [RULE]
     assert sqlite.read_note(path, "until") == "99"
     assert count(path) == 0
     assert len(kept(path)) == 1
@@ -102,7 +102,7 @@ def test_rules_that_cannot_be_read_come_from_their_copy(path, opened, copied, ru
         path.with_name("tape.db.rules").write_text(copied)
     overwrite(path)
     opened.connection()
-    assert sqlite.read_alert_rules(path) == rules
+    assert alert_rows.read_alert_rules(path) == rules
 
 
 def test_a_table_that_only_shows_its_damage_when_it_is_read_is_damage_too(path, opened, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_table_that_only_shows_its_damage_when_it_is_read_is_damage_too(path, 
     monkeypatch.setattr(sqlite, "SEARCHED_CLEAN", 0)
     overwrite(path, (page - 1) * 4_096, 4_096)
     opened.connection()
-    assert sqlite.read_alert_rules(path) == []  # its copy was made before the rule was, and is as old
+    assert alert_rows.read_alert_rules(path) == []  # its copy was made before the rule was, and is as old
     assert (len(kept(path)), count(path)) == (1, 0)
 
 
@@ -120,7 +120,7 @@ def test_the_copy_of_the_rules_is_not_used_where_there_was_no_damage(path, opene
     opened.close()
     path.unlink()
     opened.connection()
-    assert sqlite.read_alert_rules(path) == []
+    assert alert_rows.read_alert_rules(path) == []
     assert path.with_name("tape.db.rules").read_text() == "[]"
 
 
@@ -276,7 +276,7 @@ def test_a_log_that_was_deleted_costs_nothing(path, opened):
         path.with_name(name).unlink()
     assert not opened.is_ours()
     assert opened.connection() is not before
-    assert (count(path), sqlite.read_alert_rules(path), opened.note) == (3_000, [RULE], None)
+    assert (count(path), alert_rows.read_alert_rules(path), opened.note) == (3_000, [RULE], None)
 
 
 @pytest.mark.parametrize("vanish", [delete, delete_all, delete_folder, replace])
@@ -289,7 +289,7 @@ def test_a_file_that_vanishes_is_made_anew_with_its_rules(path, opened, vanish):
     assert opened.is_ours()
     fill(connection)
     assert count(path) == 3_000
-    assert sqlite.read_alert_rules(path) == [RULE]
+    assert alert_rows.read_alert_rules(path) == [RULE]
     assert sqlite.read_note(path, "until") == "99"
     assert opened.note == "tape.db was deleted or replaced while in use: what it held is not in the new one"
     with pytest.raises(DatabaseBusy):
@@ -304,7 +304,7 @@ def test_what_was_rescued_waits_until_there_is_a_file_for_it(path, opened):
             opened.connection()
     path.parent.unlink()
     opened.connection()
-    assert sqlite.read_alert_rules(path) == [RULE]
+    assert alert_rows.read_alert_rules(path) == [RULE]
     assert "was deleted" in opened.note
 
 
@@ -340,7 +340,7 @@ def test_damage_that_shows_while_it_is_open_is_treated_as_at_the_start(path, ope
     fill(opened.connection())
     assert len(kept(path)) == 1
     assert "database disk image is malformed" in opened.note
-    assert (count(path), sqlite.read_alert_rules(path)) == (3_000, [RULE])
+    assert (count(path), alert_rows.read_alert_rules(path)) == (3_000, [RULE])
 
 
 def test_an_error_of_the_file_system_closes_the_connection_and_a_full_disk_does_not(opened):

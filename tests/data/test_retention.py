@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.resampling import bars
-from data import retention, sqlite
+from data import alert_rows, retention, sqlite
 from data.retention import SLICE_US, Retention
 from data.storage import Mirror
 from data.trades import Trades
@@ -130,8 +130,8 @@ def test_bars_rules_and_alerts_stay(path, writer):
     store(writer, trades)
     with sqlite.transaction(writer):
         sqlite.put_bars(writer, "v", "T", "1s", bars(trades, "1s"))
-        sqlite.put_rule(writer, {"rule_id": "r"})
-        sqlite.put_event(writer, dict.fromkeys(sqlite.EVENT_COLUMNS, "x") | {"at_us": 1, "threshold": 2.0})
+        alert_rows.put_rule(writer, {"rule_id": "r"})
+        alert_rows.put_event(writer, dict.fromkeys(alert_rows.EVENT_COLUMNS, "x") | {"at_us": 1, "threshold": 2.0})
     assert sqlite.prune(writer, NOW_US + DAY_US, 1_000) == 50
     counts = [plain(path, f"select count(*) from {table}") for table in ("trades", "bars", "alert_rule", "alert_event")]
     assert counts == [[(0,)], [(1,)], [(1,)], [(1,)]]

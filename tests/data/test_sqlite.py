@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from alerts.rules import AlertEvent, Rule
 from analytics.resampling import bars
-from data import sqlite
+from data import alert_rows, sqlite
 from data.ingestion import Gap
 from data.trades import Trade, Trades
 from utils.errors import DatabaseDamaged, SchemaTooNew, StorageError
@@ -33,8 +33,9 @@ COLUMNS = {
     "bars": "venue symbol timeframe ts_us open high low close volume vwap trades taker_buy_volume complete",
     "gaps": "venue stream symbol first_id last_id cause found_us filled_us note",
     "alert_history": "event_id rule_id name metric state severity venue symbol_y symbol_x timeframe at_us value "
-    "threshold text number",
+    "threshold text number rule_version silenced context outcome",
 }
+LATER = {"gaps": " note", "alert_history": " rule_version silenced context outcome"}  # columns of later schemas
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 
 amounts = (
@@ -322,17 +323,19 @@ def event(seq, state="firing", value=2.5):
         seq, f"e{seq}", "r1", "wide", "zscore", state, "warning", "ETHUSDT", "BTCUSDT", "1m", START_US, value, 2.0, "v"
     )
     row = asdict(made) | {"text": made.text}
-    del row["seq"]
-    return row
+    return {name: row[name] for name in alert_rows.EVENT_COLUMNS}
 
 
 def test_alert_events_come_back_newest_first(path, writer):
     rows = [event(1), event(2, "resolved", 1.0), event(3, "nodata", None), event(3, "nodata", None)]
     with sqlite.transaction(writer):
         for row in rows:
-            sqlite.put_event(writer, row)
-    assert sqlite.read_alert_history(path, 10) == rows[::-1]
-    assert sqlite.read_alert_history(path, 2) == rows[:1:-1]
+            alert_rows.put_event(writer, row)
+    listed = [{"number": n} | {k: row[k] for k in alert_rows.LISTED} for n, row in enumerate(rows, 1)][::-1]
+    assert alert_rows.read_alert_history(path, 10) == listed
+    assert alert_rows.read_alert_history(path, 2) == listed[:2]
+    assert alert_rows.read_alert_history(path, 2, "r1", before=3) == listed[2:]
+    assert alert_rows.read_alert_history(path, 2, "none") == []
     assert plain(path, "select event_id, state, value, at_us from alert_history order by number") == [
         (row["event_id"], row["state"], row["value"], START_US) for row in rows
     ]
@@ -348,27 +351,27 @@ def edit(connection, *steps):
     """Store a rule (its body) or drop it (its id), each in a transaction."""
     for step in steps:
         with sqlite.transaction(connection):
-            sqlite.drop_rule(connection, step) if isinstance(step, str) else sqlite.put_rule(connection, step)
+            alert_rows.drop_rule(connection, step) if isinstance(step, str) else alert_rows.put_rule(connection, step)
 
 
 def test_rules_come_back_whole_and_in_the_order_they_were_made(path, writer):
     bodies = [rule("b"), rule("a"), rule("c", threshold=1.25)]
     edit(writer, *bodies)
-    assert sqlite.read_alert_rules(path) == bodies
+    assert alert_rows.read_alert_rules(path) == bodies
 
 
 def test_an_edited_rule_keeps_its_place(path, writer):
     edit(writer, rule("b"), rule("a"), rule("c"), rule("a", threshold=3.0))
-    assert sqlite.read_alert_rules(path) == [rule("b"), rule("a", threshold=3.0), rule("c")]
+    assert alert_rows.read_alert_rules(path) == [rule("b"), rule("a", threshold=3.0), rule("c")]
 
 
 def test_a_dropped_rule_is_gone_and_its_history_stays(path, writer):
     edit(writer, rule("r1"), rule("r2"))
     with sqlite.transaction(writer):
-        sqlite.put_event(writer, event(1))
+        alert_rows.put_event(writer, event(1))
     edit(writer, "r1", "never-was")
-    assert [body["rule_id"] for body in sqlite.read_alert_rules(path)] == ["r2"]
-    assert [row["rule_id"] for row in sqlite.read_alert_history(path, 10)] == ["r1"]
+    assert [body["rule_id"] for body in alert_rows.read_alert_rules(path)] == ["r2"]
+    assert [row["rule_id"] for row in alert_rows.read_alert_history(path, 10)] == ["r1"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -384,7 +387,7 @@ def test_order_survives_any_sequence_of_edits_and_drops(shared, steps):
             model.setdefault(rule_id)
         else:
             model.pop(rule_id, None)
-    assert [body["rule_id"] for body in sqlite.read_alert_rules(path)] == list(model)
+    assert [body["rule_id"] for body in alert_rows.read_alert_rules(path)] == list(model)
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -550,7 +553,7 @@ def older(path, version):
 
 def everything(path):
     """Rows of all views, without the columns that came later."""
-    columns = COLUMNS | {"gaps": COLUMNS["gaps"].removesuffix(" note")}
+    columns = {view: names.removesuffix(LATER.get(view, "")) for view, names in COLUMNS.items()}
     return {view: plain(path, f"select {','.join(names.split())} from {view}") for view, names in columns.items()}
 
 
@@ -763,16 +766,22 @@ def test_what_can_be_read_of_a_damaged_file_goes_over_to_a_new_one(tmp_path, pat
     edit(writer, "r0")
     with sqlite.transaction(writer):
         sqlite.put_note(writer, "until", "99")
+        alert_rows.put_state(writer, "r1", "v", {"state": "FIRING"})
+        alert_rows.put_message(
+            writer, {**dict.fromkeys(("channel", "key", "event_id"), "x"), "attempts": 2, "queued_us": 1}
+        )
     writer.execute("drop view trades")
     rescued = sqlite.rescue(writer)
     with closing(sqlite.open_writer(tmp_path / "new.db")) as connection:
         edit(connection, rule("r2", threshold=3.0))
         with sqlite.transaction(connection):
             sqlite.restore(connection, rescued)
-    assert sqlite.read_alert_rules(tmp_path / "new.db") == [rule("r2", threshold=3.0), rule("r1")]
+    assert alert_rows.read_alert_rules(tmp_path / "new.db") == [rule("r2", threshold=3.0), rule("r1")]
     assert sqlite.read_note(tmp_path / "new.db", "until") == "99"
+    assert alert_rows.read_states(tmp_path / "new.db") == [("r1", "v", {"state": "FIRING"})]
+    assert [row["attempts"] for row in alert_rows.read_waiting(tmp_path / "new.db")] == [2]
     writer.execute("drop table note")
-    assert list(sqlite.rescue(writer)) == ["alert_rule"]
+    assert list(sqlite.rescue(writer)) == ["alert_rule", "alert_state", "alert_outbox"]
 
 
 # --- reading --------------------------------------------------------------------------------------
