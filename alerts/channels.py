@@ -3,11 +3,14 @@
 import logging
 import random
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import apprise
+from apprise.conversion import convert_between
 from apprise.exception import AppriseException
 from apprise.utils.http import HTTPPolicy
 
@@ -21,6 +24,7 @@ LOG = logger.get("channels")
 TITLE_CHARS = 250
 BODY_CHARS = 3_000
 CUT = " ... (cut)"
+ROOM = 50  # characters left for what a service puts around
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 LONGEST_ASKED_S = 86_400.0  # a Retry-After beyond is not believed
 AGAIN = {408, 425, 429}  # of the 4xx; the others do not go away by asking again
@@ -72,18 +76,32 @@ class Channel:
         addresses.MINE.private, addresses.MINE.answer = self._private, None
         if not self._may_connect():
             return Sent(False, again=False, detail=addresses.REFUSED)
-        limit = min(BODY_CHARS, self._service.body_maxlen or BODY_CHARS)
         try:
             ok = self._service.notify(
-                title=shortened(title, min(TITLE_CHARS, self._service.title_maxlen or TITLE_CHARS)),
-                body=shortened(body, limit),
-                notify_type=TYPES.get(severity, apprise.NotifyType.INFO),
-                body_format=apprise.NotifyFormat.TEXT,
+                notify_type=TYPES.get(severity, apprise.NotifyType.INFO), **self._formatted(title, body)
             )
         except (AppriseException, OSError, ValueError, TypeError) as exc:
             LOG.warning("channel %s failed: %s", self.name, type(exc).__name__)
             return Sent(False, detail=type(exc).__name__)
         return Sent(True) if ok else _judged(addresses.MINE.answer)
+
+    def _formatted(self, title: str, body: str) -> dict[str, Any]:
+        """Title and body in the markup of the service, escaped, and no longer than it takes.
+
+        As `apprise` itself does it, which would send from threads of its own: a slow channel would hold up others.
+        """
+        service, plain = self._service, apprise.NotifyFormat.TEXT
+        markup = service.resolve_format(plain)
+        title = shortened(title, min(TITLE_CHARS, service.title_maxlen or TITLE_CHARS))
+        if service.title_maxlen <= 0:  # it becomes a part of the body
+            title = convert_between(plain, markup, title)
+        room = max((service.body_maxlen or BODY_CHARS) - len(title) - ROOM, ROOM)
+        limit = min(BODY_CHARS, room)
+        text = convert_between(plain, markup, shortened(body, limit))
+        while len(text) > room and limit > ROOM:  # escaping makes it longer
+            limit = limit * room // len(text)
+            text = convert_between(plain, markup, shortened(body, limit))
+        return {"title": title, "body": text, "body_format": markup, "body_passthrough": False}
 
     def _may_connect(self) -> bool:
         """Whether the host of a service that does not speak HTTP may be connected to; HTTP is guarded as it goes."""
@@ -105,7 +123,9 @@ def _service(url: str) -> apprise.NotifyBase | None:
         app_id="Pairscope", app_desc="Pairscope", http_redirects=False, async_mode=False, secure_logging=True
     )
     try:
-        service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+        with warnings.catch_warnings():  # its services ask for modules that later versions of Python do not have
+            warnings.simplefilter("ignore", DeprecationWarning)
+            service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     except (AppriseException, TypeError, ValueError):
         return None
     if service is not None:
