@@ -29,6 +29,7 @@ MAX_CONDITIONS = 20
 MAX_DEPTH = 8  # brackets in brackets
 MAX_WINDOW_S = 86_400.0  # of a change
 SLOTS = 60  # samples kept over the window of a change: its far end is known to a sixtieth
+OLDEST = 2  # windows; a value from before a longer hole is none to compare with
 
 Truth = bool | None  # None: unknown
 ALIASES = {
@@ -168,7 +169,8 @@ def look(
         if value.window_s:
             name = str(value)
             kept[name] = samples = _sampled(memory.get(name, ()), found, at_us, value.window_s)
-            found = _changed(value.of, found, samples, at_us - round(value.window_s * US_PER_S))
+            window_us = round(value.window_s * US_PER_S)
+            found = _changed(value.of, found, samples, at_us - window_us, at_us - OLDEST * window_us)
         now[value] = abs(found) if value.of.startswith("abs") else found
         if value in crossed:
             name = f"last {value}"
@@ -177,6 +179,11 @@ def look(
                 before[value] = last[-1][1]
             kept[name] = last if math.isnan(now[value]) else ((at_us, now[value]),)
     return Seen(now, before), kept or EMPTY
+
+
+def without_last(memory: Memory) -> Memory:
+    """What is remembered without the values that a crossing would be told by."""
+    return {name: samples for name, samples in memory.items() if not name.startswith("last ")}
 
 
 def _sampled(samples: Samples, value: float, at_us: int, window_s: float) -> Samples:
@@ -189,11 +196,13 @@ def _sampled(samples: Samples, value: float, at_us: int, window_s: float) -> Sam
     return samples[max(old - 1, 0) :]
 
 
-def _changed(of: str, value: float, samples: Samples, begin_us: int) -> float:
-    """Change since the newest sample at or before a time; NaN where there is none."""
+def _changed(of: str, value: float, samples: Samples, begin_us: int, oldest_us: int) -> float:
+    """Change since the newest sample at or before a time; NaN where there is none, or none that is young enough."""
     if not samples or samples[0][0] > begin_us or math.isnan(value):
         return math.nan
-    old = next(sample[1] for sample in reversed(samples) if sample[0] <= begin_us)
+    old_us, old = next(sample for sample in reversed(samples) if sample[0] <= begin_us)
+    if old_us < oldest_us:
+        return math.nan
     if of.endswith("change"):
         return value - old
     return 100 * (value / old - 1) if old else math.nan

@@ -89,13 +89,15 @@ class Readings:
 
     def _pair(self, scope: Scope, age: dict[str, float]) -> Reading:
         y, x, timeframe = scope.symbol_y, scope.symbol_x, scope.timeframe
-        analysis = self._market.analysis(y, x, timeframe, self._params)
+        analysis = self._analysis(scope)
         if timeframe == TICK:
-            return Reading(analysis.reading() | age, context=lambda: picture(analysis))
+            found = analysis.reading() if analysis is not None else {}
+            return Reading(found | age, context=lambda: picture(analysis))
         width_us = timeframe_us(timeframe)
-        assert analysis.ts_us is not None
-        last_us = int(analysis.ts_us[-1])
+        last_us = self._last_us(scope, analysis)
         legs = [self._closed(symbol, timeframe, KEPT, last_us) for symbol in (y, x)]
+        if not all(map(len, legs)):
+            return Reading(age)
         values = pair_reading(analysis, legs[0], legs[1], width_us) | age
         if scope.intrabar:
             return Reading(values | _forming(analysis), context=lambda: picture(analysis))
@@ -112,6 +114,20 @@ class Readings:
             return pair_moments(ends[0], ends[1], width_us, self._params, self._held, names, after_us)
 
         return self._with_past(scope, values, at_us, width_us, most, between, lambda: picture(analysis))
+
+    def _analysis(self, scope: Scope) -> PairAnalysis | None:
+        """The analysis of a pair; None where the data does not support one yet."""
+        try:
+            return self._market.analysis(scope.symbol_y, scope.symbol_x, scope.timeframe, self._params)
+        except AnalysisError:
+            return None
+
+    def _last_us(self, scope: Scope, analysis: PairAnalysis | None) -> int:
+        """Open of the newest closed bar that both legs have."""
+        if analysis is not None and analysis.ts_us is not None:
+            return int(analysis.ts_us[-1])
+        bars = [self._market.columns(symbol, scope.timeframe, 2)[:-1] for symbol in (scope.symbol_y, scope.symbol_x)]
+        return min((int(leg.ts_us[-1]) for leg in bars if len(leg)), default=0)
 
     # --- symbols ------------------------------------------------------------------------------------
 
@@ -190,16 +206,18 @@ class Readings:
         return bars[: int(np.searchsorted(bars.ts_us, last_us, side="right"))][-limit:]
 
 
-def _forming(analysis: PairAnalysis) -> dict[str, float]:
+def _forming(analysis: PairAnalysis | None) -> dict[str, float]:
     """Metrics of the bar in progress; the tests are those of the closed bars."""
-    now = analysis.provisional
+    now = None if analysis is None else analysis.provisional
     if now is None:
         return {}
     return {name: getattr(now, name) for name in FORMING} | {"price": now.y, "price_y": now.y, "price_x": now.x}
 
 
-def picture(analysis: PairAnalysis) -> dict[str, Any]:
+def picture(analysis: PairAnalysis | None) -> dict[str, Any]:
     """What is kept of a pair with an alert: the newest points of z-score and spread, tests, coverage, verdict."""
+    if analysis is None:
+        return {}
     rows = analysis.rows(PICTURE)
     columns = {name: [row.get(name) for row in rows] for name in ("ts_us", "zscore", "spread")}
     tests = {

@@ -56,7 +56,8 @@ def would_have_fired(
         raise InputError(f"at most {MOST_THRESHOLDS} thresholds are tried, were {len(levels)}", "thresholds")
     width_us = timeframe_us(rule.timeframe)
     moments = list(takewhile(_counted(go_on), moments_of(rule, past, bars)))
-    tried = () if rule.condition == EXPRESSION else tuple(sweep(rule, moments, width_us, levels))
+    has_none = rule.condition == EXPRESSION and levels is None
+    tried = () if has_none else tuple(sweep(rule, moments, width_us, levels))
     return Found(rule, rehearse(rule, moments, width_us), tried, exact=not rule.scope.intrabar)
 
 

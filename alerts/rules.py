@@ -31,6 +31,7 @@ from alerts.conditions import (
     holds,
     look,
     parse,
+    without_last,
 )
 from analytics.readings import metrics
 from utils.clock import US_PER_S
@@ -318,8 +319,8 @@ def _blind(rule: Rule, now: RuleState, at_us: int) -> Stepped:
     if at_us - since_us < rule.nodata_s * US_PER_S:
         return (now if now.blind_us == since_us else replace(now, blind_us=since_us)), None
     told = Change("nodata", None) if now.since_us else None
-    lost = replace(now, state="NODATA", since_us=at_us, before_nodata=now.state, blind_us=since_us, memory=EMPTY)
-    return lost, told
+    memory = without_last(now.memory)
+    return replace(now, state="NODATA", since_us=at_us, before_nodata=now.state, blind_us=since_us, memory=memory), told
 
 
 def _seeing(now: RuleState, at_us: int) -> RuleState:

@@ -103,10 +103,12 @@ def symbol_reading(bars: BarColumns, width_us: int) -> dict[str, float]:
     }
 
 
-def pair_reading(analysis: PairAnalysis, y: BarColumns, x: BarColumns, width_us: int) -> dict[str, float]:
-    """PAIR_METRICS and those of the legs, at the close of the last of these closed bars."""
+def pair_reading(analysis: PairAnalysis | None, y: BarColumns, x: BarColumns, width_us: int) -> dict[str, float]:
+    """PAIR_METRICS and those of the legs, at the close of the last of these closed bars; without an analysis, those."""
     own_y, own_x = symbol_reading(y, width_us), symbol_reading(x, width_us)
-    return _of_legs(own_y, own_x) | analysis.reading() | {"feed_age": _worst(own_y, own_x, "feed_age")}
+    prices = {"price_y": own_y["price"], "price_x": own_x["price"]}
+    found = prices if analysis is None else analysis.reading()
+    return _of_legs(own_y, own_x) | found | {"feed_age": _worst(own_y, own_x, "feed_age")}
 
 
 def silent_s(bars: BarColumns, width_us: int) -> float:
@@ -129,8 +131,9 @@ def is_known(bars: BarColumns, width_us: int) -> bool:
         return False
     if bars.trades[-1]:
         return True
-    rate = float(bars.trades.sum()) * US_PER_S / (len(bars) * width_us)
-    return silent_s(bars, width_us) <= patience_s(rate)
+    silent = silent_s(bars, width_us)
+    traded_s = len(bars) * width_us / US_PER_S - silent  # the usual rate is that before the silence
+    return silent <= patience_s(float(bars.trades.sum()) / traded_s if traded_s else 0.0)
 
 
 def only_of_the_feed(values: Mapping[str, float]) -> dict[str, float]:

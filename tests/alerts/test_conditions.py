@@ -244,13 +244,15 @@ def changes(of, window_s, samples):
 
 def test_a_change_is_taken_from_the_newest_value_as_old_as_its_window():
     rows = [(i, float(i * i)) for i in range(6)]
-    np_nan = changes("change", 3, rows)
-    assert [math.isnan(value) for value in np_nan] == [True] * 3 + [False] * 3
-    assert np_nan[3:] == [9.0, 16.0 - 1.0, 25.0 - 4.0]
+    found = changes("change", 3, rows)
+    assert [math.isnan(value) for value in found] == [True] * 3 + [False] * 3
+    assert found[3:] == [9.0, 16.0 - 1.0, 25.0 - 4.0]
     assert changes("change_pct", 2, [(0, 50.0), (2, 60.0)])[-1] == pytest.approx(20.0)
     assert changes("abs change", 2, [(0, 50.0), (2, 40.0)])[-1] == 10.0
     assert math.isnan(changes("change_pct", 2, [(0, 0.0), (2, 60.0)])[-1])
     assert math.isnan(changes("change", 2, [(0, 1.0), (2, NAN)])[-1])
+    assert [changes("change", 2, [(0, 1.0), (second, 3.0)])[-1] for second in (3, 4)] == [2.0, 2.0]
+    assert math.isnan(changes("change", 2, [(0, 1.0), (5, 3.0)])[-1])  # a hole of more than two windows
 
 
 @given(st.integers(1, 50_000), st.integers(1, 300))

@@ -36,3 +36,20 @@ def print_pair(engine: ScriptedEngine, n: int, first_id: int = 1, at_us: int = T
     x = walk(n, 1, 60_000.0)
     engine.scripted.print("BTCUSDT", x, first_id, at_us)
     engine.scripted.print("ETHUSDT", np.round(0.04 * x + 100 + walk(n, 2, 10.0) / 10, 2), first_id, at_us)
+
+
+class StillEngine(ScriptedEngine):
+    """A scripted engine without an evaluator thread: rules are judged when the test says so."""
+
+    def start(self) -> None:
+        self._open("demo")
+        self.alerts.load()
+        self._take_up_rules(anew=False)
+        self.notifier.start()
+
+    def judge(self, at_us: int | None = None) -> None:
+        """One round of the evaluator, at a market time."""
+        self.scripted.clock_us = self.scripted.clock_us if at_us is None else at_us
+        self.session.housekeep()
+        self._judged_second, self._judged_s = -1, -1e9
+        self._evaluate()
