@@ -35,7 +35,7 @@ LOG = logger.get("alerts")
 EVENTS_KEPT = 1_000
 TICK = "tick"  # a pair at trade times, in place of a bar width
 ROUND_S = 0.8  # a round that takes longer leaves the rest of the scopes to the next one, which begins with them
-SEEN_EVERY_US = 5 * US_PER_S  # how often it is noted that rules are judged, while one is pending
+SEEN_EVERY_US = US_PER_S  # how often it is noted that rules are judged, while one is pending
 MAX_SILENCE_S = 30 * 86_400.0
 
 
@@ -319,7 +319,8 @@ class AlertEngine:
         A scope is read once, however many rules share it. A rule is judged once for each bar that closes.
         """
         began_s = monotonic_s()
-        self._venue = self._venue or venue
+        if venue != self._venue:
+            self.take_up(venue, at_us)
         work = _Round(at_us, venue)
         scopes = self._by_scope()
         for done in range(len(scopes)):
@@ -484,6 +485,9 @@ class AlertEngine:
 
     def _fired_at(self, rule: Rule, at_us: int) -> bool:
         """Whether a rule was firing at a time, or that it would have been is recorded."""
+        now = self._states.get((rule.rule_id, self._venue), RuleState())
+        if "FIRING" in (now.state, now.before_nodata) and now.fired_us is not None and now.fired_us <= at_us:
+            return True
         firing = False
         for event in self._events:
             if event.rule_id != rule.rule_id:

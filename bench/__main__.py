@@ -32,6 +32,7 @@ BENCHES = (
     "microstructure",
     "quotes",
     "backtest",
+    "alerts",
 )
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 

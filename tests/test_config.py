@@ -88,3 +88,26 @@ def test_an_own_exchange_address_replaces_the_known_one():
     assert settings.ws_base("binance-um") == "ws://127.0.0.1:9000"
     assert settings.rest_base("binance-spot") == "http://127.0.0.1:9000/prefix"
     assert config.load().ws_base("binance-um") == "wss://fstream.binance.com"
+
+
+SECRET = "s3cr3t-canary"
+
+
+@pytest.mark.parametrize(
+    "name, value", [("CHANNELS", f"ops={SECRET}"), ("CHANNELS", f"a=json://{SECRET} a=json://{SECRET}"),
+                    ("HEARTBEAT_URL", f"ftp://{SECRET}")]
+)  # fmt: skip
+def test_an_address_that_holds_a_secret_is_never_repeated(monkeypatch, name, value):
+    monkeypatch.setenv(f"PAIRSCOPE_{name}", value)
+    with pytest.raises(SettingsError, match=f"PAIRSCOPE_{name}: ") as caught:
+        config.load()
+    assert SECRET not in str(caught.value)
+
+
+def test_channels_are_shown_by_name_alone(monkeypatch):
+    monkeypatch.setenv("PAIRSCOPE_CHANNELS", f"ops=slack://{SECRET} mail=mailto://u:{SECRET}@h")
+    monkeypatch.setenv("PAIRSCOPE_HEARTBEAT_URL", f"https://hc.example/{SECRET}")
+    settings = config.load()
+    assert settings.channels["ops"].get_secret_value() == f"slack://{SECRET}"
+    assert settings.shown()["channels"] == "ops, mail"
+    assert SECRET not in f"{settings!r} {settings.shown()}"

@@ -11,6 +11,7 @@ from analytics.signals import SignalParams
 from api.app import build_api
 from data.quotes import Quotes
 from tests.fakes.engine import ScriptedEngine, print_pair, settings
+from tests.fakes.receiver import receiver
 from tests.waiting import until
 
 TOKEN = "a-token-long-enough"
@@ -132,12 +133,141 @@ def test_a_rule_is_made_changed_and_removed(api, engine):
     assert api.delete(f"/v1/alerts/{rule['id']}").status_code == 404
 
 
+def made(api, **fields):
+    body = {"metric": "zscore", "condition": "outside", "threshold": 2.0, **fields}
+    answer = api.post("/v1/alerts", json=body)
+    assert answer.status_code == 201, answer.json()
+    return answer.json()
+
+
+def test_a_rule_says_all_that_it_was_told(api):
+    fields = {
+        "name": "wide",
+        "recovery": 0.5,
+        "for_s": 5,
+        "cooldown_s": 30,
+        "repeat_s": 600,
+        "nodata_s": 20,
+        "severity": "critical",
+        "channels": ["screen"],
+        "timeframe": "5s",
+        "on": "intrabar",
+        "enabled": False,
+    }
+    rule = made(api, **fields)
+    assert {name: rule[name] for name in fields} == fields
+    assert (rule["title"], rule["state"], rule["version"], rule["symbol"]) == ("wide", "OK", 1, None)
+
+
+def test_rules_of_one_symbol_of_an_expression_and_by_other_names(api):
+    one = made(api, metric="price", condition=">", symbol="btcusdt", change_s=60)
+    assert (one["symbol"], one["symbol_y"], one["symbol_x"]) == ("BTCUSDT", "BTCUSDT", "")
+    body = {"expression": "z_score > 2 AND p_value < 0.05", "until": "abs(zscore) < 0.5"}
+    many = api.post("/v1/alerts", json=body).json()
+    assert (many["metric"], many["condition"], many["threshold"]) == ("zscore", "expression", 2.0)
+    assert made(api, metric="z_score")["metric"] == "zscore"
+    cleared = api.patch(f"/v1/alerts/{many['id']}", json={"condition": "<", "threshold": 1, "until": ""}).json()
+    assert (cleared["expression"], cleared["until"], cleared["title"]) == ("", "", "ETHUSDT/BTCUSDT 1s zscore < 1")
+
+
+def test_a_stale_edit_is_refused_with_what_differs(api):
+    """D18."""
+    rule = made(api)
+    path = f"/v1/alerts/{rule['id']}"
+    assert api.patch(path, json={"threshold": 3.0, "version": 1}).status_code == 200
+    answer = api.patch(path, json={"threshold": 4.0, "version": 1})
+    assert answer.status_code == 409
+    error = answer.json()["error"]
+    assert (error["code"], error["details"]) == ("stale_edit", {"differs": {"threshold": [3.0, 4.0]}})
+    assert api.get("/v1/alerts").json()[0]["threshold"] == 3.0
+    assert api.patch(path, json={"recovery": 0.5, "version": 2}).json()["recovery"] == 0.5
+    assert api.patch(path, json={"recovery": None}).json()["recovery"] is None
+
+
+def test_a_rule_is_copied_silenced_and_tested(api):
+    rule = made(api, name="wide")
+    path = f"/v1/alerts/{rule['id']}"
+    copy = api.post(f"{path}/duplicate")
+    assert (copy.status_code, copy.json()["name"], copy.json()["enabled"]) == (201, "wide (copy)", False)
+    silent = api.post(f"{path}/silence", json={"for_s": 3600}).json()
+    assert silent["state"] == "SILENCED" and silent["silenced_until_us"] > 0 and silent["suppressed"] == 0
+    assert api.delete(f"{path}/silence").status_code == 200
+    assert api.post(f"{path}/silence", json={"for_s": 0}).status_code == 422
+    assert api.post(f"{path}/test").json() == {}  # no channel is configured
+    for call in ("duplicate", "test"):
+        assert api.post(f"/v1/alerts/none/{call}").status_code == 404
+    assert api.post("/v1/alerts/none/silence", json={"for_s": 1}).status_code == 404
+
+
+def test_an_alert_is_told_with_its_context(api):
+    made(api, metric="coverage", condition=">", threshold=0.1)
+    (row,) = until(lambda: api.get("/v1/alerts/history").json(), len)
+    assert "context" not in row and row["rule_version"] == 1 and row["silenced"] is False
+    (whole,) = api.get(f"/v1/alerts/history/{row['event_id']}").json()
+    assert whole["context"]["values"]["coverage"] == 1.0
+    assert len(whole["context"]["picture"]["zscore"]) == 60
+    assert api.get(f"/v1/alerts/history?before={row['number']}").json() == []
+    assert api.get("/v1/alerts/history?rule_id=none").json() == []
+    assert api.get("/v1/alerts/history/none").json()["error"]["code"] == "unknown_alert"
+    found = api.get("/v1/alerts/statistics").json()
+    assert [(one["severity"], one["firings"]) for one in found["rules"]] == [("warning", 1)]
+    assert (found["evaluation"]["rules"], found["evaluation"]["fired"]) == (1, 1)
+
+
+def test_a_rule_is_tried_on_the_past_without_being_made(api):
+    body = {"rule": {"metric": "zscore", "condition": "outside", "threshold": 1.5}, "bars": 120}
+    found = api.post("/v1/alerts/rehearsal", json=body).json()
+    assert (found["bars"], found["exact"], len(found["by_threshold"])) == (120, True, 9)
+    assert found["firings"] == sum(row["state"] == "firing" for row in found["log"]) > 0
+    assert api.get("/v1/alerts").json() == []
+    tried = api.post("/v1/alerts/rehearsal", json=body | {"thresholds": [1.0, 9.0]}).json()["by_threshold"]
+    assert [row["threshold"] for row in tried] == [1.0, 9.0] and tried[1]["firings"] == 0
+    assert api.post("/v1/alerts/rehearsal", json=body | {"bars": 0}).status_code == 422
+    wrong = api.post("/v1/alerts/rehearsal", json={"rule": {"expression": "colour > 1"}})
+    assert (wrong.status_code, wrong.json()["error"]["details"]["field"]) == (422, "expression")
+
+
+def test_what_can_be_named_is_listed(api):
+    names = api.get("/v1/alerts/metrics").json()
+    assert {"zscore", "spread", "price", "volume_spike_x", "half_life", "pvalue", "feed_age"} <= set(names["pair"])
+    assert {"price", "volume", "volume_spike", "rsi", "coverage", "feed_age"} <= set(names["symbol"])
+
+
+def test_channels_and_messages_are_told_without_secrets(tmp_path):
+    with receiver(404) as opened:
+        options = {"channels": {"ops": opened.url}, "notify_private": True, "notify_simulated": True}
+        engine = ScriptedEngine(settings(tmp_path, **options))
+        engine.start()
+        engines.install(engine)
+        print_pair(engine, 100)
+        api = TestClient(build_api())
+        made(api, metric="coverage", condition=">", threshold=0.1)
+        (dead,) = until(lambda: api.get("/v1/alerts/outbox?status=dead").json(), len)
+        assert (dead["channel"], dead["detail"], dead["attempts"]) == ("ops", "HTTP 404", 1)
+        (channel,) = api.get("/v1/alerts/channels").json()
+        assert (channel["state"], channel["dead"], channel["target"]) == ("failing", 1, "json://***")
+        assert api.post("/v1/alerts/channels/ops/test").json() == {"result": "ok"}
+        assert api.post("/v1/alerts/channels/ops/test").status_code == 422
+        assert api.post("/v1/alerts/channels/none/test").status_code == 404
+        assert api.post(f"/v1/alerts/outbox/{dead['number']}/retry").status_code == 202
+        until(lambda: api.get("/v1/alerts/outbox?status=sent").json(), len)
+        assert api.post(f"/v1/alerts/outbox/{dead['number']}/retry").status_code == 404
+        said = "".join(api.get(f"/v1/alerts{path}").text for path in ("", "/channels", "/outbox", "/history"))
+        assert "s3cr3t" not in said + str(engine.settings.shown()) + repr(engine.settings)
+        assert engine.settings.shown()["channels"] == "ops"
+        assert api.post("/v1/alerts", json={"expression": "zscore > 1", "channels": ["mail"]}).status_code == 422
+        engine.stop()
+
+
 BAD_RULES = [
     {"condition": ">", "threshold": 2},
     {"metric": "colour", "condition": ">", "threshold": 2},
     {"metric": "zscore", "condition": "=", "threshold": 2},
     {"metric": "zscore", "condition": ">", "threshold": "two"},
     {"metric": "zscore", "condition": ">", "threshold": 2, "state": "FIRING"},
+    {"metric": "zscore", "condition": ">", "threshold": 2, "version": 7},
+    {"expression": "zscore >"},
+    {"metric": "price", "condition": ">", "threshold": 2, "symbol": "BTCUSDT", "timeframe": "tick"},
     {"metric": "zscore", "condition": ">", "threshold": 2, "timeframe": "1y"},
     {"metric": "zscore", "condition": ">", "threshold": 2, "symbol_y": "<script>"},
 ]

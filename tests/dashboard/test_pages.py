@@ -229,6 +229,24 @@ def test_an_alert_raises_one_toast_in_a_page_that_was_open(engine):
     assert not app.toast
 
 
+def test_however_many_tabs_are_open_rules_are_judged_by_the_engine_alone(engine):
+    """D21."""
+    engine.alerts.add(rules.quick_rule(View.default(engine.symbols)))
+    for _ in range(5):
+        open_page("pair").run()
+    assert engine.alerts.counts["rounds"] == 0
+
+
+def test_a_silenced_rule_says_so_and_raises_no_toast(engine):
+    app = open_page("pair")
+    rule = engine.alerts.add(rules.quick_rule(View.default(engine.symbols)))
+    engine.alerts.silence(rule.rule_id, 60)
+    engine.alerts.evaluate(lambda scope: {"zscore": 2.5}, START_US, "demo")
+    app.run()
+    assert not app.toast
+    assert rules.state(engine, rule) == "silenced"
+
+
 def test_gaps_stand_among_the_events(engine):
     engine.gap_list = [
         SimpleNamespace(
