@@ -884,6 +884,8 @@ class AlertFile:
 
     def keep(self, kept: Kept) -> threading.Event:
         """Store all of it or nothing; the event is set after the commit."""
+        if not (kept.events or kept.states or kept.outcomes) and self._engine.session.mirror.error is not None:
+            return threading.Event()  # the disk fails: only what cannot be told again waits for it
 
         def write(connection: sqlite3.Connection) -> None:
             for event in kept.events:

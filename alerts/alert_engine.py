@@ -29,7 +29,7 @@ from analytics.readings import Moment
 from analytics.resampling import timeframe_us
 from utils import logger
 from utils.clock import US_PER_S, SteadyClock, monotonic_s
-from utils.errors import InputError, StaleEdit
+from utils.errors import InputError, StaleEdit, StorageError
 
 LOG = logger.get("alerts")
 EVENTS_KEPT = 1_000
@@ -162,8 +162,7 @@ class AlertEngine:
 
         The time in between does not count for a rule that is pending, and none stands in the future.
         """
-        seen_us = self._store.seen_us(venue) if self._store and not anew else None
-        rows = self._store.load_followed(venue) if self._store and not anew else []
+        seen_us, rows = (None, []) if anew else self._left_by_an_earlier_run(venue)
         with self._lock:
             silent = {rule_id: state for (rule_id, _), state in self._states.items() if state.silenced_until_us}
             self._venue, self._judged_us, self._followed = venue, {}, {}
@@ -175,6 +174,16 @@ class AlertEngine:
                     self._states[key] = silence(state, None)
             for row in rows:
                 self._followed[row["event_id"]] = (Scope(*row["scope"]), Followed(**row["followed"]))
+
+    def _left_by_an_earlier_run(self, venue: str) -> tuple[int | None, list[dict[str, Any]]]:
+        """Up to when its rules were judged, and firings that are followed; nothing while the file cannot be read."""
+        if self._store is None:
+            return None, []
+        try:
+            return self._store.seen_us(venue), self._store.load_followed(venue)
+        except StorageError as exc:
+            LOG.error("rules go on without what is stored: %s", exc)
+            return None, []
 
     # --- rules --------------------------------------------------------------------------------------
 

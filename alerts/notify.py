@@ -22,6 +22,7 @@ LOG = logger.get("notify")
 
 COMMIT_S = 5.0  # a file that takes longer is not waited for: a late alert is worse than one that comes twice
 TEST_EVERY_S = 10.0
+STOP_S = 1.0  # for all workers together; a service that hangs must not hold up the end
 TOLD = ("firing", "repeat", "resolved", "nodata", "unsilenced")
 SIMULATED = ("demo", "replay")
 
@@ -73,13 +74,16 @@ class Worker:
         """Begin to send."""
         self._thread.start()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         """Send nothing more. A request under way is left to its end; its message is sent again after the start."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
+
+    def join(self, until_s: float) -> None:
+        """Wait for the thread, up to a monotonic time."""
         if self._thread.is_alive():
-            self._thread.join(1.0)
+            self._thread.join(max(until_s - monotonic_s(), 0.0))
 
     @property
     def alive(self) -> bool:
@@ -212,7 +216,10 @@ class Notifier:
     def stop(self) -> None:
         """Stop every worker; what waits is in the file."""
         for worker in self._workers.values():
-            worker.stop()
+            worker.end()
+        until_s = monotonic_s() + STOP_S
+        for worker in self._workers.values():
+            worker.join(until_s)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils import clock
 from utils.clock import EARLIEST_US, LATEST_US, hhmmss, iso_from_us, us_from_epoch, us_from_iso, us_from_ms
 
 # one moment, 2024-08-08T23:54:16.322Z, in the four units of the wild
@@ -46,3 +47,14 @@ def test_iso_text_round_trips_to_the_microsecond(us):
 def test_milliseconds_become_microseconds_exactly():
     assert us_from_ms(1_723_161_256_322) == MOMENT_US
     assert hhmmss(MOMENT_US) == "23:54:16"
+
+
+def test_a_steady_clock_does_not_follow_a_wall_clock_that_is_set(monkeypatch):
+    """D16."""
+    wall, monotonic = [1_700_000_000_000_000_000], [50.0]
+    monkeypatch.setattr(clock, "now_us", lambda: wall[0] // 1_000)
+    monkeypatch.setattr(clock, "monotonic_s", lambda: monotonic[0])
+    steady = clock.SteadyClock()
+    wall[0] -= 3_600 * 10**9
+    monotonic[0] += 2.5
+    assert steady() == 1_700_000_002_500_000
