@@ -137,7 +137,7 @@ class AlertEngine:
         self._venue = ""
         self._turn = 0  # the scope that a round begins with
         self._seen_us = 0
-        self.counts = dict.fromkeys(("rounds", "judged", "skipped", "fired"), 0)
+        self.counts = dict.fromkeys(("rounds", "judged", "skipped", "failed", "fired"), 0)
         self.round_s = 0.0  # of the newest round
 
     # --- the market ---------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ class AlertEngine:
                 self._turn += done
                 break
             scope, rules = scopes[(self._turn + done) % len(scopes)]
-            found = reading(scope)
+            found = self._read(reading, scope)
             with self._lock:
                 self._judge(scope, rules, found, work)
         with self._lock:
@@ -348,6 +348,15 @@ class AlertEngine:
         self.counts["rounds"] += 1
         self.round_s = monotonic_s() - began_s
         return work.events
+
+    def _read(self, reading: ReadingOf, scope: Scope) -> Mapping[str, float]:
+        """The reading of a scope; none where taking it fails."""
+        try:
+            return reading(scope)
+        except Exception:  # a bug in one metric must not silence the rules of every other scope
+            LOG.exception("the reading of %s %s failed", scope.name, scope.timeframe)
+            self.counts["failed"] += 1
+            return {}
 
     def figures(self) -> dict[str, float]:
         """How the evaluation stands: rules, rounds, rules judged, scopes put off, firings, seconds of a round."""

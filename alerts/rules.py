@@ -141,7 +141,8 @@ class Rule:
     @property
     def title(self) -> str:
         """The rule's name, or its condition in words: `ETHUSDT/BTCUSDT 1s zscore outside ±2`."""
-        return self.name or f"{self.scope.name} {self.timeframe} {self.what}"
+        what = self.what if len(self.what) <= MAX_NAME else f"{self.what[:MAX_NAME]} ..."
+        return self.name or f"{self.scope.name} {self.timeframe} {what}"
 
     @property
     def _value(self) -> Value:

@@ -161,6 +161,20 @@ def test_a_round_that_takes_too_long_leaves_the_rest_to_the_next(monkeypatch):
     assert alerts.counts["skipped"] == 12
 
 
+def test_a_reading_that_fails_silences_no_other_scope():
+    alerts = AlertEngine()
+    for width in ("1s", "2s"):
+        alerts.add(BODY | {"timeframe": width})
+
+    def reading(scope):
+        if scope.timeframe == "1s":
+            raise ZeroDivisionError("a bug")
+        return {"zscore": 2.5}
+
+    assert [event.timeframe for event in alerts.evaluate(reading, T0, "demo")] == ["2s"]
+    assert alerts.figures()["failed"] == 1
+
+
 def test_a_clock_that_is_set_back_does_not_stop_the_rules():
     alerts = AlertEngine()
     rule = alerts.add(BODY | {"for_s": 2})
