@@ -129,6 +129,7 @@ class AlertEngine:
         self._clock = clock or SteadyClock()
         self._lock = threading.Lock()
         self._rules: dict[str, Rule] = {}
+        self._scopes: dict[Scope, list[Rule]] | None = None  # of the rules as they are; None after a change
         self._states: dict[tuple[str, str], RuleState] = {}  # by rule and venue
         self._judged_us: dict[str, int] = {}  # rule -> the newest time it was judged at
         self._followed: dict[str, tuple[Scope, Followed]] = {}  # event id -> what came of it is not known yet
@@ -150,7 +151,7 @@ class AlertEngine:
             except (InputError, KeyError) as exc:
                 LOG.warning("stored rule left out: %s", exc)
                 continue
-            self._rules[rule.rule_id] = rule
+            self._rules[rule.rule_id], self._scopes = rule, None
         for rule_id, venue, body in self._store.load_states() if self._store else []:
             try:
                 self._states[rule_id, venue] = state_from(body)
@@ -209,7 +210,7 @@ class AlertEngine:
         with self._lock:
             if len(self._rules) >= MAX_RULES:
                 raise InputError(f"there may be at most {MAX_RULES} rules")
-            self._rules[rule.rule_id] = rule
+            self._rules[rule.rule_id], self._scopes = rule, None
         self._save(rule)
         return rule
 
@@ -247,7 +248,7 @@ class AlertEngine:
             if {"metric", "condition"} & set(fields) and "expression" not in fields:
                 body["expression"] = ""  # one condition takes its place
             rule = self.checked({**body, **fields, "version": old.version + 1}, rule_id)
-            self._rules[rule_id] = rule
+            self._rules[rule_id], self._scopes = rule, None
             states = {}
             if _watched(rule) != _watched(old) or rule.enabled != old.enabled:
                 self._judged_us.pop(rule_id, None)
@@ -280,6 +281,7 @@ class AlertEngine:
         """
         with self._lock:
             del self._rules[rule_id]
+            self._scopes = None
             keys = [key for key in self._states if key[0] == rule_id]
             for key in keys:
                 del self._states[key]
@@ -331,7 +333,7 @@ class AlertEngine:
         if venue != self._venue:
             self.take_up(venue, at_us)
         work = _Round(at_us, venue)
-        scopes = self._by_scope()
+        scopes = list(self._by_scope().items())
         for done in range(len(scopes)):
             if done and monotonic_s() - began_s > ROUND_S:
                 self.counts["skipped"] += len(scopes) - done
@@ -366,15 +368,17 @@ class AlertEngine:
 
     def wanted(self, scope: Scope) -> set[str]:
         """Metrics that the rules of a scope ask for."""
-        plans = [plan_of(rule) for rule in self.rules() if rule.enabled and rule.scope == scope]
-        return {value.metric for plan in plans for value in plan.values}
+        return {value.metric for rule in self._by_scope().get(scope, ()) for value in plan_of(rule).values}
 
-    def _by_scope(self) -> list[tuple[Scope, list[Rule]]]:
-        scopes: dict[Scope, list[Rule]] = {}
-        for rule in self.rules():
-            if rule.enabled:
-                scopes.setdefault(rule.scope, []).append(rule)
-        return list(scopes.items())
+    def _by_scope(self) -> dict[Scope, list[Rule]]:
+        """The enabled rules of each scope; put together once a change."""
+        with self._lock:
+            if self._scopes is None:
+                self._scopes = {}
+                for rule in self._rules.values():
+                    if rule.enabled:
+                        self._scopes.setdefault(rule.scope, []).append(rule)
+            return self._scopes
 
     # Everything below is called with the lock held, if nothing else is said.
 
