@@ -22,7 +22,7 @@ import psutil
 import config
 from alerts.alert_engine import AlertEngine, Kept, Message
 from alerts.channels import open_channels
-from alerts.market import Readings, Silence
+from alerts.market import Quiet, Readings
 from alerts.notify import Heartbeat, Notifier
 from alerts.outbox import Mark
 from alerts.past import Past, told, would_have_fired
@@ -758,7 +758,7 @@ class Engine:
             rows = self._symbol_status(self.session, now_s)
             live = self.session.live
             self._readings.begin(
-                {name: Silence(row.stale, row.last_trade_age_s if live else None) for name, row in rows.items()}
+                {name: Quiet(row.stale, row.last_trade_age_s if live else None) for name, row in rows.items()}
             )
             self.alerts.evaluate(self._readings, self.now_us(), self.venue)
 

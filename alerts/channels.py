@@ -118,7 +118,8 @@ class Channel:
 
 
 def _service(url: str) -> apprise.NotifyBase | None:
-    logging.getLogger("apprise").disabled = True  # it logs addresses
+    logging.getLogger("apprise").disabled = True  # it logs addresses ...
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # ... and so does this one at DEBUG
     asset = apprise.AppriseAsset(
         app_id="Pairscope", app_desc="Pairscope", http_redirects=False, async_mode=False, secure_logging=True
     )

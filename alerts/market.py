@@ -1,6 +1,5 @@
 """Readings of the open market: what rules are judged by, taken once a round for each scope."""
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,7 +30,7 @@ FORMING = ("zscore", "spread", "hedge_ratio", "spread_mean", "spread_std", "corr
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Quiet:
     """How long a symbol has been silent."""
 
     stale: bool
@@ -58,15 +57,15 @@ class Readings:
         self, market: Market, params: PairParams, held: int, wanted: Callable[[Scope], Collection[str]]
     ) -> None:
         self._market, self._params, self._held, self._wanted = market, params, held, wanted
-        self._silence: Mapping[str, Silence] = {}
+        self._quiet: Mapping[str, Quiet] = {}
         self._seen_us: dict[Scope, int] = {}  # close of the newest bar read
         self._versions: dict[tuple[str, str], int] = {}
         self._late_us: dict[Scope, int] = {}  # open of the first bar that was changed and is not judged anew yet
         self.skipped = 0  # bars that were too many to be judged later
 
-    def begin(self, silence: Mapping[str, Silence]) -> None:
+    def begin(self, quiet: Mapping[str, Quiet]) -> None:
         """A new round."""
-        self._silence = silence
+        self._quiet = quiet
 
     def forget(self) -> None:
         """Another market is open: nothing of the last one was missed."""
@@ -75,10 +74,10 @@ class Readings:
     def __call__(self, scope: Scope) -> Reading:
         """Metrics of a scope; while one of its symbols is silent only those that tell of the feed."""
         symbols = [symbol for symbol in (scope.symbol_y, scope.symbol_x) if symbol]
-        found = [self._silence.get(symbol, Silence(True, None)) for symbol in symbols]
-        ages = [silence.age_s for silence in found if silence.age_s is not None]
+        found = [self._quiet.get(symbol, Quiet(True, None)) for symbol in symbols]
+        ages = [one.age_s for one in found if one.age_s is not None]
         age = {"feed_age": max(ages)} if len(ages) == len(found) else {}
-        if any(silence.stale for silence in found):
+        if any(one.stale for one in found):
             return Reading(age)
         try:
             return self._pair(scope, age) if scope.symbol_x else self._symbol(scope, age)
@@ -171,16 +170,16 @@ class Readings:
         if rows > 1:
             self.skipped += max(rows - most, 0)
             rows = min(rows, most)
-            missed = deque(between(at_us - rows * width_us, rows), maxlen=rows)
-            missed.pop()  # the newest bar is the reading itself
+            found = between(at_us - rows * width_us, rows)
+            missed = [moment for moment in found if moment.at_us < at_us]  # the newest bar is the reading itself
         revised: Iterable[Moment] = ()
-        late_us = self._changed_since(scope, before_us, width_us)
+        late_us = self._changed_since(scope, before_us, at_us, width_us)
         if late_us is not None:
             rows = min((at_us - late_us) // width_us, most)
             revised = list(between(at_us - rows * width_us, rows))
         return Reading(values, at_us, missed, revised, context)
 
-    def _changed_since(self, scope: Scope, before_us: int, width_us: int) -> int | None:
+    def _changed_since(self, scope: Scope, before_us: int, at_us: int, width_us: int) -> int | None:
         """Open of the first bar that was judged, was changed, and misses nothing any more."""
         opens: list[int] = []
         for symbol in (scope.symbol_y, scope.symbol_x):
@@ -191,7 +190,8 @@ class Readings:
                 self._versions[key] = version
                 opens += [] if known is None else [at for at in changed.tolist() if at + width_us <= before_us]
         late_us = min([*opens, *([self._late_us[scope]] if scope in self._late_us else [])], default=None)
-        if late_us is None:
+        if late_us is None or at_us - late_us > MISSED_MOST * width_us:
+            self._late_us.pop(scope, None)
             return None
         bars = [self._market.columns(s, scope.timeframe, MISSED_MOST) for s in (scope.symbol_y, scope.symbol_x) if s]
         if all(leg.complete[leg.ts_us == late_us].all() for leg in bars):

@@ -261,6 +261,8 @@ def test_no_secret_reaches_log_error_or_status(monkeypatch, caplog, tmp_path):
     with receiver(401, 500, HANG, 200) as opened:
         channel = to(opened)
         said = [channel.send("t", "b").detail for _ in range(4)]
+        inside = Channel("inside", f"json://127.0.0.1:{opened.port}/{SECRET}", private=True)
+        assert inside.send("t", "b").ok and SECRET in opened.ledger[-1].path
     urls = [f"json://u:{SECRET}@no-such-host.invalid/{SECRET}", f"tgram://123456789:{SECRET}/1/"]
     others = [Channel("other", url) for url in urls]
     said += [other.send("t", "b").detail for other in others[:1]]
