@@ -20,6 +20,7 @@ LISTED = tuple(name for name in EVENT_COLUMNS if name != "context")  # a list of
 WAITING = "waiting"
 OUTBOX_COLUMNS = ("number", "channel", "key", "status", "attempts", "detail", "changed_us", "body")
 OUTBOX_KEPT = 10_000  # newest messages that are done
+COUNTED = 40_000
 FOLLOWED = 500  # newest firings whose outcome may still be open
 
 Row = Mapping[str, Any]
@@ -168,17 +169,20 @@ def read_followed(path: Path, venue: str) -> list[dict[str, Any]]:
 def read_statistics(path: Path) -> list[dict[str, Any]]:
     """Of each rule and severity: firings, their outcomes, and the seconds from a firing to its end.
 
+    Of the newest COUNTED changes: a page that asks for them must not wait.
+
     Raises
     ------
     StorageError
     """
-    query = """
+    query = f"""
         select f.rule_id, f.severity, max(f.name), count(*), sum(f.silenced), max(f.at_us),
                avg((r.at_us - f.at_us) / 1e6), count(f.outcome),
                sum(json_extract(f.outcome, '$.reverted')), avg(json_extract(f.outcome, '$.half_lives')),
                max(json_extract(f.outcome, '$.worst_z'))
         from alert_event f left join alert_event r on r.event_id = f.event_id and r.state = 'resolved'
-        where f.state = 'firing' group by f.rule_id, f.severity order by count(*) desc
+        where f.state = 'firing' and f.number > (select max(number) from alert_event) - {COUNTED}
+        group by f.rule_id, f.severity order by count(*) desc
     """
     names = (
         "rule_id", "severity", "name", "firings", "silenced", "last_us", "mean_s", "outcomes", "reverted",

@@ -70,7 +70,7 @@ def test_an_alert_is_told_whole_and_lists_leave_its_context_out(path, writer):
     assert ["context" in row for row in alert_rows.read_alert_history(path, 9)] == [False, False]
 
 
-def test_statistics_count_firings_and_what_came_of_them(path, writer):
+def test_statistics_count_firings_and_what_came_of_them(path, writer, monkeypatch):
     for number, (severity, seconds, reverted) in enumerate(
         [("warning", 10, 1), ("warning", 30, 0), ("critical", None, None)]
     ):
@@ -83,6 +83,8 @@ def test_statistics_count_firings_and_what_came_of_them(path, writer):
     assert (warning["firings"], warning["mean_s"], warning["outcomes"], warning["reverted"]) == (2, 20.0, 2, 1)
     assert (warning["mean_half_lives"], warning["worst_z"], warning["last_us"]) == (20.0, 1.0, AT_US + 1)
     assert (critical["severity"], critical["firings"], critical["mean_s"]) == ("critical", 1, None)
+    monkeypatch.setattr(alert_rows, "COUNTED", 2)
+    assert [(row["severity"], row["firings"]) for row in alert_rows.read_statistics(path)] == [("critical", 1)]
 
 
 def test_a_message_is_queued_once_marked_and_found_by_its_status(path, writer):
