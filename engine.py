@@ -37,6 +37,7 @@ from analytics.microstructure import (
     pair_cost,
 )
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
+from analytics.readings import TAPE_METRICS
 from analytics.resampling import UNIT_US, BarColumns, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
@@ -394,6 +395,19 @@ class Engine:
             if book is None:
                 book = self._books[symbol] = self._new_book(self.session, symbol)
         return book.reading(self.now_us())
+
+    def tape_reading(self, symbol: str) -> dict[str, float]:
+        """Metrics of a symbol's tape, and of its quotes where there are any; nothing before its first trade."""
+        found: dict[str, float] = {}
+        with contextlib.suppress(TooFewObservations):
+            found |= self.tape(symbol).reading()
+            found |= self.book(symbol).reading()
+        return {name: found[name] for name in TAPE_METRICS if name in found}
+
+    def signal_reading(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams) -> dict[str, float]:
+        """Metrics of a pair's signal by the configured thresholds, by name."""
+        rule = SignalParams.around(config.ENTRY_Z, config.EXIT_Z, config.STOP_Z)
+        return self.signal(symbol_y, symbol_x, timeframe, params, rule).reading()
 
     def pair_cost(
         self, pair: tuple[str, str], hedge_ratio: float, log_prices: bool = False, notional: float = config.NOTIONAL

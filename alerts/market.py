@@ -11,6 +11,7 @@ from alerts.rules import Scope
 from analytics.pair import PairAnalysis, PairParams
 from analytics.readings import (
     KEPT,
+    SIGNAL_METRICS,
     Moment,
     is_known,
     needs_tests,
@@ -19,6 +20,7 @@ from analytics.readings import (
     pair_reading,
     symbol_moments,
     symbol_reading,
+    tape_names,
 )
 from analytics.resampling import BarColumns, timeframe_us
 from utils.errors import AnalysisError, InputError
@@ -48,6 +50,12 @@ class Market(Protocol):
 
     def analysis(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams) -> PairAnalysis:
         """The one analysis of a pair."""
+
+    def tape_reading(self, symbol: str) -> Mapping[str, float]:
+        """Metrics of a symbol's tape and quotes, now; nothing before its first trade."""
+
+    def signal_reading(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams) -> Mapping[str, float]:
+        """Metrics of a pair's signal, at its newest close."""
 
 
 class Readings:
@@ -80,9 +88,28 @@ class Readings:
         if any(one.stale for one in found):
             return Reading(age)
         try:
-            return self._pair(scope, age) if scope.symbol_x else self._symbol(scope, age)
+            reading = self._pair(scope, age) if scope.symbol_x else self._symbol(scope, age)
+            if "price" in reading:  # nothing is told of a bar that misses trades
+                reading.update(self._of_the_tape(scope))
         except (AnalysisError, InputError):
             return Reading(age)
+        return reading
+
+    def _of_the_tape(self, scope: Scope) -> Mapping[str, float]:
+        """What bars do not hold, where a rule asks for it."""
+        wanted = tape_names(bool(scope.symbol_x)) & set(self._wanted(scope))
+        if not wanted:
+            return {}
+        if not scope.symbol_x:
+            return self._market.tape_reading(scope.symbol_y)
+        found: dict[str, float] = {}
+        if wanted & set(SIGNAL_METRICS):
+            signal = self._market.signal_reading(scope.symbol_y, scope.symbol_x, scope.timeframe, self._params)
+            found |= {name: signal[name] for name in SIGNAL_METRICS}
+        for leg, symbol in (("y", scope.symbol_y), ("x", scope.symbol_x)):
+            if any(name.endswith(f"_{leg}") for name in wanted):
+                found |= {f"{name}_{leg}": value for name, value in self._market.tape_reading(symbol).items()}
+        return found
 
     # --- pairs --------------------------------------------------------------------------------------
 

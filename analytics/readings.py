@@ -20,6 +20,7 @@ from utils.errors import AnalysisError, InputError
 KEPT = 250  # newest bars of a symbol that its own metrics rest on
 SPIKE_BARS = 20  # bars before, whose mean volume is the usual one
 RSI_BARS = 14
+FLOW_BARS = 20
 STALE_TRADES = 20  # a symbol is silent after so many of its usual intervals ...
 STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
 OF_THE_FEED = ("feed_age", "coverage")  # known while a feed is silent: they tell of it
@@ -30,6 +31,7 @@ SYMBOL_METRICS = {
     "volume_spike": f"volume of the bar / mean volume of the {SPIKE_BARS} bars before",
     "trades_per_s": "trades of the bar a second",
     "vwap": "of the bar, quote currency",
+    "ofi": f"order flow imbalance of {FLOW_BARS} bars, -1..1",
     "rsi": f"Wilder's, of {RSI_BARS} bars, 0 to 100",
     "coverage": f"share of the newest {KEPT} bars without a known loss",
     "feed_age": "seconds since the last trade",
@@ -60,6 +62,29 @@ PAIR_METRICS = {
     "coverage": "share of the bars without a known loss",
     "feed_age": "seconds since the last trade of the more silent leg",
 }
+# Read from the live tape, quotes and signal at the moment of a round: no bar holds them, so the past cannot be tried.
+TAPE_METRICS = {
+    "velocity_ratio": "trades/s over what is usual at this time of day",
+    "liquidity": "score against the hour before, 0 to 100",
+    "volatility_ratio": "realised volatility of the last minute over that of the hour before",
+    "momentum_quality": "efficiency of the last minute's moves, 0..1",
+    "cumulative_delta": "taker buys - sells since the tape began, base currency",
+    "vpin": "one-sidedness of 50 buckets of volume, 0..1",
+    "kyle_lambda": "price change a unit bought net",
+    "amihud": "|return| a million of quote currency",
+    "roll_spread_bp": "spread that the bounce of prices speaks for, basis points",
+    "large_share": "share of large prints in the quantity, 0..1",
+    "tick_rule_accuracy": "share of sides that the tick rule guesses right",
+    "quoted_spread_bp": "mean over the last minute, basis points",
+    "effective_spread_bp": "mean over the last minute's quantity, basis points",
+    "microprice_distance_bp": "microprice off the middle, basis points",
+    "quote_imbalance": "bid size - ask size over both, -1..1",
+}
+SIGNAL_METRICS = {
+    "opportunity": "score of the moment, 0 to 100",
+    "signal": "entry: 1 buys the spread, -1 sells it, 0 none",
+    "momentum": "strength of the trend of z",
+}
 OF_LEGS = tuple(name for name in SYMBOL_METRICS if name not in (*OF_THE_FEED, "price"))
 PATH = ("zscore", "spread", "hedge_ratio", "hedge_ratio_stderr", "spread_mean", "spread_std", "correlation")
 
@@ -70,10 +95,18 @@ def metrics(is_pair: bool) -> dict[str, str]:
     The plain name of a leg's metric, `price` or `volume`, means y in a pair.
     """
     if not is_pair:
-        return dict(SYMBOL_METRICS)
-    legs = {f"{name}_{leg}": f"{SYMBOL_METRICS[name]}, of {leg}" for name in OF_LEGS for leg in "yx"}
+        return SYMBOL_METRICS | TAPE_METRICS
+    both = {name: SYMBOL_METRICS[name] for name in OF_LEGS} | TAPE_METRICS
+    legs = {f"{name}_{leg}": f"{words}, of {leg}" for name, words in both.items() for leg in "yx"}
     plain = {name: f"{SYMBOL_METRICS[name]}, of y" for name in ("price", *OF_LEGS)}
-    return PAIR_METRICS | legs | plain
+    return PAIR_METRICS | SIGNAL_METRICS | legs | plain
+
+
+def tape_names(is_pair: bool) -> frozenset[str]:
+    """Metrics that only the live tape, quotes and signal can tell."""
+    if not is_pair:
+        return frozenset(TAPE_METRICS)
+    return frozenset({f"{name}_{leg}" for name in TAPE_METRICS for leg in "yx"} | set(SIGNAL_METRICS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +130,19 @@ def symbol_reading(bars: BarColumns, width_us: int) -> dict[str, float]:
         "volume_spike": float(bars.volume[-1]) / usual if usual > 0 else math.nan,
         "trades_per_s": float(bars.trades[-1]) * US_PER_S / width_us,
         "vwap": float(bars.vwap[-1]),
+        "ofi": _imbalance(bars[-FLOW_BARS:]),
         "rsi": float(rsi(bars.close, RSI_BARS)[-1]),
         "coverage": float(bars.complete.mean()),
         "feed_age": silent_s(bars, width_us),
     }
+
+
+def _imbalance(bars: BarColumns) -> float:
+    """(taker buys - taker sells) / volume; NaN for fewer bars, and where nothing traded."""
+    volume = float(bars.volume.sum())
+    if len(bars) < FLOW_BARS or not volume > 0:
+        return math.nan
+    return float(2 * bars.taker_buy_volume.sum() - volume) / volume
 
 
 def pair_reading(analysis: PairAnalysis | None, y: BarColumns, x: BarColumns, width_us: int) -> dict[str, float]:

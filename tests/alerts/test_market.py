@@ -7,7 +7,8 @@ import pytest
 
 from alerts.past import MOST_BARS, MOST_TESTED
 from alerts.rules import Scope
-from analytics.readings import metrics
+from analytics.microstructure import order_flow_imbalance
+from analytics.readings import metrics, tape_names
 from data.feeds.replay import ReplayFeed
 from data.trades import Trades
 from engine import Engine
@@ -37,7 +38,37 @@ def test_every_metric_is_there_by_name(still):
     still.judge()
     for scope in (Scope("ETHUSDT", "BTCUSDT", "1s"), Scope("BTCUSDT", "", "1s")):
         for intrabar in (False, True):
-            assert set(metrics(bool(scope.symbol_x))) == set(still._readings(scope._replace(intrabar=intrabar)))
+            is_pair = bool(scope.symbol_x)
+            found = set(still._readings(scope._replace(intrabar=intrabar)))
+            assert set(metrics(is_pair)) - tape_names(is_pair) == found
+
+
+def test_what_only_the_live_tape_tells_is_there_for_the_rules_that_ask_for_it(still):
+    print_pair(still, 300)
+    still.alerts.add(ONE | {"metric": "vpin", "condition": ">", "threshold": 2})
+    still.alerts.add(PAIR | {"metric": "liquidity_x", "condition": ">", "threshold": 200})
+    rule = still.alerts.add(PAIR | {"metric": "opportunity", "condition": ">=", "threshold": 0})
+    still.judge()
+    one = still._readings(Scope("BTCUSDT", "", "1s"))
+    assert one["vpin"] == still.tape("BTCUSDT").vpin.value
+    found = still._readings(Scope("ETHUSDT", "BTCUSDT", "1s"))
+    assert found["liquidity_x"] == pytest.approx(still.tape("BTCUSDT").liquidity)
+    assert found["opportunity"] == still.signal_reading("ETHUSDT", "BTCUSDT", "1s", still._params)["opportunity"]
+    assert [event.rule_id for event in still.alerts.events_after(0)] == [rule.rule_id]
+
+
+def test_a_rule_on_the_live_tape_has_no_past_and_the_trial_says_so(still):
+    print_pair(still, 300)
+    found = still.would_have_fired(ONE | {"metric": "vpin", "condition": ">", "threshold": 0})
+    assert found["firings"] == 0 and found["blind_bars"] == found["bars"] > 0
+
+
+def test_order_flow_of_bars_is_that_of_their_trades(still):
+    print_pair(still, 300)
+    still.judge()
+    trades = still.ticks("BTCUSDT", 20)
+    expected = order_flow_imbalance(trades.qty, trades.buyer_is_maker)
+    assert still._readings(Scope("BTCUSDT", "", "1s"))["ofi"] == pytest.approx(expected)
 
 
 def test_a_rule_is_judged_by_the_analysis_that_pages_see(still):
