@@ -18,8 +18,8 @@ METHODS = ("bh", "by")
 
 def universes_without_a_pair(size: Size) -> Iterator[Row]:
     """Scans of walks: any find at q < 0.05 is a false one."""
-    count = size.count(60, 200)
     for bars in (250, 100, 500, 1_000, 2_000)[: size.count(1, 5)]:
+        count = size.count(60, 1_200 if bars <= 250 else 200)  # short samples are the hard ones, and cheap
         for correlation in (0.0, 0.7)[: size.count(1, 2)]:
             hits, usual = dict.fromkeys(METHODS, 0), 0
             for seed in range(count):
