@@ -22,6 +22,10 @@ START_US = 1_700_000_000_000_000
 Step = Callable[[], object]
 
 
+class Skipped(Exception):
+    """A bench cannot run on this machine; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One comparison: ours against a named peer, and the target it is held to."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -46,16 +46,23 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, log: Path | None = None, well: bool = True, **options: object) -> Iterator[Running]:
+def running(
+    *arguments: str,
+    log: Path | None = None,
+    well: bool = True,
+    program: Sequence[str] = ("app.py",),
+    **options: object,
+) -> Iterator[Running]:
     """Start `app.py` with PAIRSCOPE_ options on a free port; killed at the end if it still runs.
 
     `log` is a file to which what it says on stderr is added; without `well` an answer that something fails will do.
+    `program` is what Python starts instead of `app.py`; it must say its address as that does.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PAIRSCOPE_")}
     environ |= {f"PAIRSCOPE_{name.upper()}": str(value) for name, value in {"port": 0, **options}.items()}
     with nullcontext() if log is None else log.open("a") as said:
         process = subprocess.Popen(
-            [sys.executable, "app.py", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=ROOT,
             env=environ,
             stdout=subprocess.PIPE,
@@ -64,7 +71,7 @@ def running(*arguments: str, log: Path | None = None, well: bool = True, **optio
         )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()  # ends with the process, at the latest
+        line = next((line for line in process.stdout if "http://" in line), "")  # ends with the process, at the latest
         assert "http://" in line, f"did not start, exit status {process.wait(5)}: {line!r}"
         app = Running(process, next(word for word in line.split() if word.startswith("http://")))
         until(lambda: _answers(app, well), bool, START_S)

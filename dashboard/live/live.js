@@ -141,6 +141,7 @@ class LiveChart {
 
   async draw() {
     this.drawn = this.stamp();
+    const drawn = { epoch: this.epoch, seq: this.seq, t0: this.t0 };
     const { figure } = this.payload;
     this.showNote();
     this.plot.style.visibility = figure ? "visible" : "hidden";
@@ -150,8 +151,7 @@ class LiveChart {
       if (this.closed) return;
       // Plotly writes into what it is given; its own copies keep the patches true.
       await Plotly.react(this.plot, figure.data.map((trace) => ({ ...trace })), structuredClone(figure.layout), CONFIG);
-      this.root.dataset.seq = this.seq;
-      this.root.dataset.delay = Date.now() - this.t0;
+      Object.assign(this.root.dataset, { epoch: drawn.epoch, seq: drawn.seq, t0: drawn.t0 });
     } catch (error) {
       this.payload.message = { state: "error", text: `This chart could not be drawn: ${error.message}` };
       this.showNote();

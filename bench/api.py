@@ -1,0 +1,47 @@
+"""How long `/healthz` takes on a kept connection, engine running: our own start against `streamlit run app.py`.
+
+Streamlit binds its socket in a way that leaves Nagle's algorithm on, and every answer waits for an acknowledgement.
+"""
+
+import http.client
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from bench.frame import Row, at_least, medians_s, named, scaled
+from tests.running import Running, running
+
+CALLS = 300
+RATE = 1_000  # trades a second meanwhile
+
+
+def run(scale: float = 1.0) -> list[Row]:
+    """One row: median of a call."""
+    calls = scaled(CALLS, scale, least=5)
+    with TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        streamlit = ("-m", "streamlit", "run", "app.py", "--server.port", str(port))
+        with _market(Path(folder) / "ours.db") as ours, _market(Path(folder) / "peer.db", streamlit) as peer:
+            ours_s, peer_s = medians_s(_calls(ours.url, calls), _calls(peer.url, calls))
+    sides = ("app.py", ours_s / calls * 1e3), (f"{named('streamlit')} run app.py", peer_s / calls * 1e3)
+    return [at_least("api", *sides, "ms a call", f"{calls} calls", 15)]
+
+
+def _market(database: Path, program: Sequence[str] = ("app.py",)) -> AbstractContextManager[Running]:
+    return running(program=program, source="demo", demo_rate=RATE, database=database, log_level="ERROR")
+
+
+def _calls(url: str, calls: int) -> Callable[[], None]:
+    """So many GET /healthz, one after the other on one connection."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+
+    def step() -> None:
+        for _ in range(calls):
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+
+    return step

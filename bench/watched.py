@@ -1,0 +1,74 @@
+"""A browser tab under watch: when charts appear, how old the data is that they show, blank frames, bytes received."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LAPTOP = {"width": 1440, "height": 900}
+PROBE = (Path(__file__).parent / "probe.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a tab showed in a while."""
+
+    ages_ms: list[float]  # of each refresh, from the start of building its data to the first frame that shows it
+    frames: int
+    blank: int
+    received: int  # bytes that pages and streams sent, before compression
+
+    @property
+    def refreshes(self) -> int:
+        return len(self.ages_ms)
+
+
+class Tab:
+    """An open tab."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self._received = 0
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+        self._session.on("Network.webSocketFrameReceived", self._frame)
+        self._session.on("Network.eventSourceMessageReceived", self._event)
+
+    def _frame(self, event: dict[str, Any]) -> None:
+        size = len(event["response"]["payloadData"])
+        self._received += size * 3 // 4 if event["response"]["opcode"] == 2 else size  # binary comes as base64
+
+    def _event(self, event: dict[str, Any]) -> None:
+        self._received += len(event["data"])
+
+    def first_ms(self, within_s: float = 60.0) -> float:
+        """Milliseconds from the start of the navigation to the first frame with all charts."""
+        self.page.wait_for_function("() => window.__probe?.first !== null", timeout=1e3 * within_s)
+        return float(self.page.evaluate("() => window.__probe.first"))
+
+    def watch(self, seconds: float) -> Seen:
+        """What it shows and receives from now on for so long."""
+        self.page.evaluate("() => Object.assign(window.__probe, { frames: 0, blank: 0, ages: [] })")
+        before = self._received
+        self.page.wait_for_timeout(1e3 * seconds)
+        probe = self.page.evaluate("() => window.__probe")
+        return Seen(probe["ages"], probe["frames"], probe["blank"], self._received - before)
+
+    def heap_bytes(self) -> int:
+        """Bytes that JavaScript holds after a collection of what it does not need."""
+        self._session.send("HeapProfiler.collectGarbage")
+        return int(self._session.send("Runtime.getHeapUsage")["usedSize"])
+
+
+@contextmanager
+def tab(browser: Any, url: str) -> Iterator[Tab]:
+    """A tab with an empty cache and the probe in it, closed at the end."""
+    context = browser.new_context(viewport=LAPTOP, color_scheme="dark")
+    context.add_init_script(PROBE)
+    try:
+        opened = Tab(context.new_page())
+        opened.page.goto(url)
+        yield opened
+    finally:
+        context.close()
