@@ -69,8 +69,8 @@ def running(
             stderr=said,
             text=True,
         )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = next((line for line in process.stdout if "http://" in line), "")  # ends with the process, at the latest
         assert "http://" in line, f"did not start, exit status {process.wait(5)}: {line!r}"
         app = Running(process, next(word for word in line.split() if word.startswith("http://")))

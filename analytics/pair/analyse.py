@@ -13,6 +13,7 @@ from analytics.pair.path import SERIES, Provisional, provisional, spread_path
 from analytics.pair.scores import REACH
 from analytics.pair.watch import watch
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
+from utils.later import Later
 
 LARGEST = 1e100  # squares and their sums stay finite
 
@@ -49,8 +50,6 @@ def analyse_pair(
     y, x, ts_us, complete = _checked(y, x, params, ts_us, complete)
     in_y, in_x = in_units(y, x, params)
     numbers, newest = bar_numbers(ts_us, y.size), slice(-params.test_bars, None)
-    watched = watch(in_y, in_x, numbers, params)
-    used = max(params.test_bars, params.window, y.size - watched.start)
     analysis = PairAnalysis(
         params=params,
         n_obs=y.size,
@@ -59,9 +58,8 @@ def analyse_pair(
         y=y,
         x=x,
         path=spread_path(in_y, in_x, numbers, params),
-        evidence=evidence(in_y[newest], in_x[newest], params),
-        watch=watched,
-        coverage=float(complete[-used:].mean()),
+        later_evidence=Later(lambda: evidence(in_y[newest], in_x[newest], params)),
+        later_watch=Later(lambda: watch(in_y, in_x, numbers, params)),
     )
     return analysis if forming is None else with_forming(analysis, *forming)
 

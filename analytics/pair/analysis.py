@@ -12,6 +12,7 @@ from analytics.pair.params import PairParams
 from analytics.pair.path import SERIES, Provisional, SpreadPath
 from analytics.pair.watch import Watch
 from analytics.verdict import caveats, verdict
+from utils.later import Later
 
 IN_READING = tuple(name for name in SERIES if name != "intercept")
 TESTS = (
@@ -40,10 +41,25 @@ class PairAnalysis:
     y: np.ndarray  # prices
     x: np.ndarray
     path: SpreadPath
-    evidence: Evidence  # of the newest `params.test_bars` bars
-    watch: Watch
-    coverage: float  # share of the bars used that are complete
+    later_evidence: Later[Evidence]  # most of the cost: charts, which draw the path alone, do not wait for it
+    later_watch: Later[Watch]
     provisional: Provisional | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """Fits and tests of the newest `params.test_bars` bars."""
+        return self.later_evidence()
+
+    @property
+    def watch(self) -> Watch:
+        """The session so far."""
+        return self.later_watch()
+
+    @property
+    def coverage(self) -> float:
+        """Share of the bars used that are complete."""
+        used = max(self.params.test_bars, self.params.window, self.n_obs - self.watch.start)
+        return float(self.complete[-used:].mean())
 
     @property
     def cointegration_pvalue(self) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import config
+from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
 from dashboard.charts.base import Mark, Spec, first_shown, in_zone, spans_of
@@ -126,7 +127,7 @@ def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
         symbol_y=view.symbol_y,
         symbol_x=view.symbol_x,
         timeframe=view.timeframe,
-        incomplete=incomplete_spans(engine, view),
+        incomplete=incomplete_spans(analysis, view.timeframe),
         marks=alert_marks(engine, view),
         stop_z=view.stop_z,
         bars=view.span,
@@ -152,19 +153,16 @@ def _sizes(engine: Engine, view: View, theme: Theme) -> Spec:
 
 def _signals(engine: Engine, view: View, theme: Theme) -> Spec:
     analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
-    incomplete = incomplete_spans(engine, view)
+    incomplete = incomplete_spans(analysis, view.timeframe)
     chart = PairChart(view.symbol_y, view.symbol_x, view.timeframe, incomplete, bars=view.span)
     return signals_spec(analysis, view.rule, chart, theme)
 
 
-def incomplete_spans(engine: Engine, view: View) -> list[tuple[int, int]]:
+def incomplete_spans(analysis: PairAnalysis, timeframe: str) -> list[tuple[int, int]]:
     """Spans in which a closed bar of either leg misses trades, microseconds."""
-    width_us = timeframe_us(view.timeframe)
-    spans: list[tuple[int, int]] = []
-    for symbol in (view.symbol_y, view.symbol_x):
-        frame = engine.bars(symbol, view.timeframe, config.CHART_BARS)[:-1]
-        spans += spans_of(frame.index.asi8, ~frame["complete"].to_numpy(bool), width_us)
-    return sorted(set(spans))
+    if analysis.ts_us is None:
+        return []
+    return spans_of(analysis.ts_us, ~analysis.complete, timeframe_us(timeframe))
 
 
 def alert_marks(engine: Engine, view: View) -> list[Mark]:
