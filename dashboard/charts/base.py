@@ -114,7 +114,7 @@ def last_value(value: float, text: str, axis: str, theme: Theme, color: str) -> 
         "x": 1.004,
         "xanchor": "left",
         "yref": axis,
-        "y": float(value) if exists else 0,
+        "y": float(drawn(np.asarray(value, float))) if exists else 0,
         "visible": exists,
         "showarrow": False,
         "bgcolor": theme.tag,

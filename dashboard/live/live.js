@@ -28,10 +28,20 @@ function themeOf(element) {
   return 0.299 * red + 0.587 * green + 0.114 * blue < 128 ? "dark" : "light";
 }
 
+// A step that is a list stands for operations alike, each with its own last argument or all with the one there is.
+function unfolded([kind, path, ...rest]) {
+  const at = path.findIndex(Array.isArray);
+  if (at < 0) return [[kind, path, ...rest]];
+  const values = rest.pop();
+  return path[at].map((step, i) => (
+    [kind, [...path.slice(0, at), step, ...path.slice(at + 1)], ...rest, values[values.length > 1 ? i : 0]]
+  ));
+}
+
 // Lists are replaced, never changed: Plotly redraws what has become another object.
 function apply(value, operations) {
   const holder = { root: value };
-  for (const [kind, path, ...rest] of operations) {
+  for (const [kind, path, ...rest] of operations.flatMap(unfolded)) {
     const steps = ["root", ...path], last = steps.pop();
     const parent = steps.reduce((at, step) => at[step], holder);
     if (kind === "set") parent[last] = rest[0];

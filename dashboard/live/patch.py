@@ -8,10 +8,13 @@ operation is one of
     ["rows", path, drop, keep, tail]   list = list[drop : drop + keep] + tail
     ["cells", path, indices, values]   replace some items of a list
 
-A path is a list of keys and indices. `live.js` applies the same operations in the browser.
+A path is a list of keys and indices. One step of it may be a list of indices: what is alike in several traces is said
+once, and the last argument is then a list with one value each, or with one for all. `live.js` applies the same
+operations in the browser.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -21,6 +24,7 @@ Operation = list[Any]
 
 # Shorter lists (ranges, domains, dashes) are sent whole.
 SHORT = 8
+FOLDED = ("set", "rows")
 
 
 def plain(value: Any) -> Any:
@@ -52,7 +56,7 @@ def diff(old: Any, new: Any) -> list[Operation]:
     """Operations that turn `old` into `new`; empty where they are equal. Both are plain JSON values without NaN."""
     found: list[Operation] = []
     _walk(old, new, (), found, None)
-    return found
+    return _folded(found)
 
 
 def _walk(old: Any, new: Any, path: Path, found: list[Operation], drop: int | None) -> None:
@@ -107,10 +111,51 @@ def _rows(old: list[Any], new: list[Any], path: list[str | int], hint: int | Non
     return [["rows", path, drop, common, new[common:]], cells]
 
 
+def _folded(operations: list[Operation]) -> list[Operation]:
+    """Operations that differ in one index and the last argument alone become one, at the place of the first.
+
+    That is safe: but for the cells of a list, which follow its rows, no two are about the same part of the value.
+    """
+    alike: dict[Any, list[Operation]] = {}
+    for number, operation in enumerate(operations):
+        kind, path, *rest = operation
+        at = _last_index(path)
+        same = (kind, *path[:at], None, *path[at + 1 :], *rest[:-1]) if at >= 0 and kind in FOLDED else number
+        alike.setdefault(same, []).append(operation)
+    return [group[0] if len(group) == 1 else _fold(group) for group in alike.values()]
+
+
+def _fold(group: list[Operation]) -> Operation:
+    kind, path, *rest = group[0]
+    at = _last_index(path)
+    values = [operation[-1] for operation in group]
+    if kind == "rows" and all(value == values[0] for value in values):
+        values = values[:1]
+    indices = [operation[1][at] for operation in group]
+    return [kind, [*path[:at], indices, *path[at + 1 :]], *rest[:-1], values]
+
+
+def _last_index(path: list[str | int]) -> int:
+    """Where the last index of a list stands in a path; -1 where there is none."""
+    return max((at for at, step in enumerate(path) if isinstance(step, int)), default=-1)
+
+
+def unfolded(operation: Operation) -> Iterator[Operation]:
+    """The operations that a folded one stands for."""
+    kind, path, *rest = operation
+    at = next((at for at, step in enumerate(path) if isinstance(step, list)), -1)
+    if at < 0:
+        yield operation
+        return
+    *rest, values = rest
+    for number, index in enumerate(path[at]):
+        yield [kind, [*path[:at], index, *path[at + 1 :]], *rest, values[number if len(values) > 1 else 0]]
+
+
 def apply(value: Any, operations: list[Operation]) -> Any:
     """The value after the operations; the value given is changed in place where it can be."""
     holder = {"root": value}
-    for kind, path, *rest in operations:
+    for kind, path, *rest in chain.from_iterable(map(unfolded, operations)):
         parent: Any = holder
         steps = ["root", *path]
         for step in steps[:-1]:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.live.patch import apply, diff, plain
+from dashboard.live.patch import apply, diff, plain, unfolded
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab", max_size=2) | st.floats(-2, 2, width=16)
 ROWS = st.lists(st.none() | st.integers(-3, 3), max_size=14)
@@ -49,7 +49,19 @@ def test_a_window_that_rolls_on_is_patched_by_its_new_rows_alone(rows, drop, mor
     old = {"data": [{"x": x[: len(rows)], "y": rows}]}
     new = {"data": [{"x": x[drop:], "y": (rows + more)[drop:]}]}
     operations = diff(old, new)
-    assert all(op[0] == "rows" and len(op[4]) == len(more) for op in operations)
+    assert all(op[0] == "rows" and len(op[4]) == len(more) for each in operations for op in unfolded(each))
+    assert apply(json.loads(text(old)), operations) == new
+
+
+def test_what_is_alike_in_several_traces_is_said_once():
+    times, traces = list(range(20)), 10
+    old = {"data": [{"x": times, "y": [trace] * 20} for trace in range(traces)], "notes": [{"y": 1}, {"y": 2}]}
+    new = {"data": [{"x": [*times[1:], 20], "y": [trace] * 19 + [-trace]} for trace in range(traces)]}
+    new["notes"] = [{"y": 3}, {"y": 4}]
+    operations = diff(old, new)
+    assert ["rows", ["data", list(range(traces)), "x"], 1, 19, [[20]]] in operations
+    assert ["set", ["notes", [0, 1], "y"], [3, 4]] in operations
+    assert len(operations) <= 4
     assert apply(json.loads(text(old)), operations) == new
 
 
