@@ -7,7 +7,7 @@ So a slow reader may lose patches (its queue is bounded, the oldest goes first) 
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,6 @@ LOG = logger.get("live")
 
 QUEUE = 8  # patches that wait for one reader
 LINGER_S = 5.0  # a producer nobody looks at any more ends after this
-KEEP_ALIVE_S = 15.0  # a silent stream says so, or a proxy may close it
 MAX_PRODUCERS = 64
 
 Payload = dict[str, Any]
@@ -99,18 +98,14 @@ class Hub:
         await producer.ready.wait()
         return msgspec.json.encode(producer.head(t0=now_us() / 1_000, **producer.payload))
 
-    async def stream(self, key: Key) -> AsyncIterator[bytes]:
-        """Server-sent events: where the producer stands, then its patches, until `close`."""
+    async def stream(self, key: Key) -> AsyncGenerator[bytes]:
+        """Where the producer stands, then its patches, each as JSON, until `close`."""
         producer = self._wanted(key)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
         producer.readers.add(queue)
         try:
-            yield b"retry: 1000\n\n"
-            yield _event(producer.head(operations=[]))
-            while True:
-                message = await _next(queue)
-                if message is None:
-                    return
+            yield msgspec.json.encode(producer.head(operations=[]))
+            while (message := await queue.get()) is not None:
                 yield message
         finally:
             producer.readers.discard(queue)
@@ -137,7 +132,7 @@ class Hub:
                 if operations:
                     producer.payload = payload
                     producer.seq += 1
-                    message = _event(producer.head(t0=t0, operations=operations))
+                    message = msgspec.json.encode(producer.head(t0=t0, operations=operations))
                     for queue in producer.readers:
                         _put(queue, message)
                 producer.ready.set()
@@ -176,19 +171,8 @@ class Hub:
             producer.task.cancel()
 
 
-def _event(body: Payload) -> bytes:
-    return b"data: " + msgspec.json.encode(body) + b"\n\n"
-
-
 def _put(queue: "asyncio.Queue[bytes | None]", message: bytes | None) -> None:
     """Queue a message; where there is no room, the oldest goes, and the reader will notice by its number."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(message)
-
-
-async def _next(queue: "asyncio.Queue[bytes | None]") -> bytes | None:
-    try:
-        return await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
-    except TimeoutError:
-        return b": nothing new\n\n"

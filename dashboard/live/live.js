@@ -93,13 +93,23 @@ class LiveChart {
   url(kind) { return new URL(`${this.base}/${kind}/${this.name}?${this.query}`, location.origin).href; }
 
   listen() {
-    this.events?.close();
-    this.events = null;
+    this.hangUp();
     if (!this.follows) return;
-    this.events = new EventSource(this.url("stream"));
-    this.events.onmessage = (event) => this.receive(JSON.parse(event.data));
-    this.events.onerror = () => this.lost(true);
-    this.events.onopen = () => this.lost(false);
+    const socket = (this.socket = new WebSocket(this.url("stream").replace(/^http/, "ws")));
+    socket.onopen = () => this.lost(false);
+    socket.onmessage = (event) => this.receive(JSON.parse(event.data));
+    socket.onclose = () => {
+      if (socket !== this.socket) return;
+      this.lost(true);
+      this.redial = setTimeout(() => this.listen(), 1000);
+    };
+  }
+
+  hangUp() {
+    clearTimeout(this.redial);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
   }
 
   lost(yes) { this.root.classList.toggle("ps-lost", yes); }
@@ -187,7 +197,7 @@ class LiveChart {
     window.removeEventListener("pointerup", this.onUp);
     window.removeEventListener("pointercancel", this.onUp);
     this.resizer.disconnect();
-    this.events?.close();
+    this.hangUp();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.root.replaceChildren();
     this.root.live = null;

@@ -1,26 +1,34 @@
-"""Routes of the live charts: snapshot, stream of patches, and plotly.js out of the installed package."""
+"""Routes of the live charts: snapshot, stream of patches, and plotly.js out of the installed package.
 
+The stream is a websocket. Of server-sent events a browser keeps six connections to a host at most, in all its tabs
+together: the seventh chart would wait for ever, and the seventh tab would not even open.
+"""
+
+import contextlib
 import gzip
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import anyio
 import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dashboard.live.figures import build, key_of
-from dashboard.live.hub import Hub
+from dashboard.live.hub import Hub, Key
 from utils.errors import InputError, PairscopeError
 
 HUB = Hub(build)  # of this process; the application closes it when it stops
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+REFUSED, RESTARTING = 1008, 1012  # why a websocket is closed (RFC 6455 and the registry of its codes)
 
 
-def routes(hub: Hub = HUB) -> list[Route]:
+def routes(hub: Hub = HUB) -> list[BaseRoute]:
     """Routes for the application; all are read-only."""
 
     async def figure(request: Request) -> Response:
@@ -30,18 +38,49 @@ def routes(hub: Hub = HUB) -> list[Route]:
             return _refused(exc)
         return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
-    async def stream(request: Request) -> Response:
+    async def stream(socket: WebSocket) -> None:
         try:
-            key = key_of(request.path_params["name"], request.query_params)
+            key = key_of(socket.path_params["name"], socket.query_params)
         except PairscopeError as exc:
-            return _refused(exc)
-        return StreamingResponse(hub.stream(key), media_type="text/event-stream", headers=STREAM_HEADERS)
+            await socket.close(REFUSED, str(exc)[:100])
+            return
+        if not _is_ours(socket):
+            await socket.close(REFUSED, "only pages of this server may follow")
+            return
+        await socket.accept()
+        await _serve(socket, hub, key)
 
     return [
         Route("/live/figure/{name}", figure),
-        Route("/live/stream/{name}", stream),
+        WebSocketRoute("/live/stream/{name}", stream),
         Route("/live/plotly.js", _plotly_js),
     ]
+
+
+def _is_ours(socket: WebSocket) -> bool:
+    """Whether a page of this server asks, or no page: browsers let any page open a websocket to anywhere."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+async def _serve(socket: WebSocket, hub: Hub, key: Key) -> None:
+    """Send what the hub says until it ends, or until the reader has gone."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_watch, socket, group.cancel_scope)
+        with contextlib.suppress(WebSocketDisconnect):
+            async with contextlib.aclosing(hub.stream(key)) as messages:
+                async for message in messages:
+                    await socket.send_text(message.decode())
+            await socket.close(RESTARTING)
+        group.cancel_scope.cancel()
+
+
+async def _watch(socket: WebSocket, scope: anyio.CancelScope) -> None:
+    """Cancel when the reader has gone; what it says is of no interest."""
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_text()
+    scope.cancel()
 
 
 def _refused(exc: PairscopeError) -> Response:

@@ -1,16 +1,20 @@
 """Routes of the live charts, over HTTP."""
 
 import gzip
+import json
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 import engine as engines
+from dashboard.live import hub as hubs
 from dashboard.live.figures import build
 from dashboard.live.hub import Hub
 from dashboard.live.routes import PLOTLY_JS, routes
 from tests.dashboard.fake_engine import FakeEngine, symbol_status
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -67,7 +71,6 @@ REFUSED = [
     ("/live/figure/pair?theme=pink", "theme must be dark or light"),
     ("/live/figure/pair?every=0.001", "every must be 0.5 to 60 seconds"),
     ("/live/figure/candles?every=x", "every must be 0.5 to 60 seconds"),
-    ("/live/stream/pair?window=0", "window must be 3 to"),
 ]
 
 
@@ -76,6 +79,48 @@ def test_an_address_that_cannot_be_used_is_refused_with_its_reason(client, url, 
     answer = client.get(url)
     assert answer.status_code == 422
     assert reason in answer.json()["error"]["message"]
+
+
+def test_the_stream_says_where_it_stands_and_then_what_changes(client, engine):
+    engine.bars_held = 1_190  # the drawn part does not move on with the next bar
+    with client.websocket_connect("/live/stream/pair?y=ETHUSDT&x=BTCUSDT&every=0.5") as stream:
+        hello = stream.receive_json()
+        assert hello["operations"] == []
+        number = max(1, hello["seq"])
+        if hello["seq"] == 0:  # the first figure is on its way
+            assert stream.receive_json()["seq"] == 1
+        engine.bars_held += 1
+        patch = stream.receive_json()
+    assert (patch["epoch"], patch["seq"]) == (hello["epoch"], number + 1)
+    assert len(json.dumps(patch)) < 2_000
+
+
+def refusal(client, url: str, **options) -> str:
+    with pytest.raises(WebSocketDisconnect) as caught, client.websocket_connect(url, **options):
+        pass
+    assert caught.value.code == 1008
+    return caught.value.reason
+
+
+def test_the_stream_of_an_address_that_cannot_be_used_is_refused_with_its_reason(client):
+    assert "window must be 3 to" in refusal(client, "/live/stream/pair?window=0")
+
+
+def test_pages_of_other_servers_cannot_follow(client):
+    elsewhere = {"origin": "http://elsewhere.example"}
+    assert "only pages of this server" in refusal(client, "/live/stream/pair", headers=elsewhere)
+    with client.websocket_connect("/live/stream/pair", headers={"origin": "http://testserver"}) as stream:
+        assert stream.receive_json()["operations"] == []
+
+
+def test_a_reader_that_leaves_is_forgotten_at_once(engine, monkeypatch):
+    monkeypatch.setattr(hubs, "LINGER_S", 0.0)
+    hub = Hub(build)
+    with TestClient(Starlette(routes=routes(hub))) as client:
+        with client.websocket_connect("/live/stream/candles?every=0.5") as stream:
+            stream.receive_json()
+            assert hub.producers == 1
+        until(lambda: hub.producers, lambda producers: producers == 0, 5)
 
 
 def test_without_an_engine_the_figure_is_unavailable(client):
