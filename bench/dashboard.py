@@ -106,7 +106,7 @@ def run(scale: float = 1.0) -> list[Row]:
         until(app.status, lambda status: all(row["stored"] for row in status["symbols"].values()), 120)
         bench = Bench(app, browser, Sizes.of(scale))
         bench.round("page")  # the first reader pays for what all later ones share
-        return [*_charts(bench), *_half_second(bench), *_tabs(bench), _heap(bench)]
+        return [*_charts(bench), *_half_second(bench), _click(bench), *_tabs(bench), _heap(bench)]
 
 
 def _charts(bench: Bench) -> list[Row]:
@@ -143,6 +143,19 @@ def _half_second(bench: Bench) -> list[Row]:
     """Two refreshes a second, of the whole page."""
     ours, peer = (_age_ms(bench.rounds(side, every_s=0.5)) for side in ("page", "tuned"))
     return [at_most("live-half", ("Pair page", ours), ("plotly_chart x4, tuned", peer), "ms", "0.5 s refresh", 100)]
+
+
+def _click(bench: Bench) -> Row:
+    """A choice in the sidebar while the page is live, until the head of the page shows it; beside it a refresh."""
+    widths = [("5s", "5 s bars"), ("1s", "1 s bars")] * (4 * bench.sizes.rounds)
+    with tab(bench.browser, f"{bench.app.url}/pair") as opened:
+        opened.first_ms()
+        taken_ms = [opened.click_ms(*width) for width in widths]
+        age_ms = statistics.median(opened.watch(bench.sizes.window_s).ages_ms)
+    size = f"{len(widths)} clicks"
+    return at_most(
+        "live-click", ("click to answer", statistics.median(taken_ms)), ("a refresh", age_ms), "ms", size, 300
+    )
 
 
 def _tabs(bench: Bench) -> list[Row]:

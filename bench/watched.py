@@ -9,6 +9,16 @@ from typing import Any
 LAPTOP = {"width": 1440, "height": 900}
 PROBE = (Path(__file__).parent / "probe.js").read_text(encoding="utf-8")
 
+CLICK = """([button, answer]) => new Promise((resolve) => {
+  const began = performance.now();
+  const look = () => {
+    if (document.querySelector(".ps-head").textContent.includes(answer)) resolve(performance.now() - began);
+    else requestAnimationFrame(look);
+  };
+  [...document.querySelectorAll("[role=radio]")].find((choice) => choice.textContent === button).click();
+  requestAnimationFrame(look);
+})"""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
@@ -54,6 +64,10 @@ class Tab:
         self.page.wait_for_timeout(1e3 * seconds)
         probe = self.page.evaluate("() => window.__probe")
         return Seen(probe["ages"], probe["frames"], probe["blank"], self._received - before)
+
+    def click_ms(self, button: str, answer: str) -> float:
+        """Milliseconds from a click on a button (its text) to the first frame that has a text in the page's head."""
+        return float(self.page.evaluate(CLICK, [button, answer]))
 
     def heap_bytes(self) -> int:
         """Bytes that JavaScript holds after a collection of what it does not need."""

@@ -1,84 +1,70 @@
-"""The live chart in a real browser: it follows, keeps the reader's zoom, takes the theme, and lets the server stop."""
+"""The live chart in a real browser: it follows, keeps what its reader did, and comes back after the server."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import pytest
-
-from config import ROOT
-from tests.browsing import chromium, needs_browser
+from tests.browsing import needs_browser
+from tests.dashboard.conftest import LAPTOP, PHONE, open_page, served
 
 pytestmark = needs_browser
-RANGE = "() => document.querySelector('.js-plotly-plot').layout.xaxis.range.map(String)"
-SEQ = "() => Number(document.querySelector('.ps-live').dataset.seq)"
+PLOT = "document.querySelector('.js-plotly-plot')"
+RANGE = f"() => {PLOT}.layout.xaxis.range.map(String)"
+SHOWN = f"() => {PLOT}._fullData.map((trace) => trace.visible)"
+NEWEST = f"() => {PLOT}.data[0].x.at(-1)"
+LIVE = "document.querySelector('.ps-live')"
 
 
-@pytest.fixture(scope="module")
-def server():
-    script = Path(__file__).parent / "served.py"
-    process = subprocess.Popen(
-        [sys.executable, str(script)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    try:
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:")
-        yield process, address
-    finally:
-        process.kill()
-        process.wait(5)
-        process.stdout.close()
+def refresh(server, page, count: int) -> None:
+    """Let the chart be drawn anew so many times, each time with another newest bar."""
+    page.evaluate(f"""() => {{
+        const chart = {LIVE}.live, draw = chart.draw.bind(chart), seen = new Set();
+        chart.draw = async () => {{ await draw(); seen.add({PLOT}.data[0].x.at(-1)); window.drawn = seen.size; }};
+    }}""")
+    server.bars(50)
+    page.wait_for_function(f"() => window.drawn > {count}", timeout=60_000)
+    server.bars(0)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(server, browser):
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    page = context.new_page()
-    page.faults = []
-    page.outside = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda request: page.outside.append(request.url) if is_outside(request.url) else None)
-    page.goto(f"{server[1]}/pair")
-    page.wait_for_function("() => document.querySelector('.ps-live')?.dataset.seq > 0", timeout=30_000)
-    yield page
-    context.close()
-
-
-def is_outside(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:"))
-
-
-def wait_for_refreshes(page, count: int) -> None:
-    page.wait_for_function(f"(until) => ({SEQ})() >= until", arg=page.evaluate(SEQ) + count, timeout=30_000)
-
-
-def test_zoom_survives_refreshes_of_one_and_the_same_chart(page):
-    page.evaluate("() => { document.querySelector('.js-plotly-plot').mine = true; }")
+def drag(page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """Draw the mouse from one place of the chart to another."""
     box = page.locator(".js-plotly-plot").bounding_box()
-    page.mouse.move(box["x"] + 200, box["y"] + 120)
+    page.mouse.move(box["x"] + start[0], box["y"] + start[1])
     page.mouse.down()
-    page.mouse.move(box["x"] + 300, box["y"] + 120, steps=5)
-    page.mouse.move(box["x"] + 400, box["y"] + 120, steps=5)
+    page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=8)
     page.mouse.up()
-    page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.xaxis.autorange === false")
+    page.wait_for_function(f"() => {PLOT}.layout.xaxis.autorange === false")
+
+
+def hide(page, trace: int) -> None:
+    """Hide a trace by the legend, which our figures leave out, as their panes have names."""
+    page.evaluate(f"() => {{ {LIVE}.live.payload.figure.layout.showlegend = true; {LIVE}.live.schedule(); }}")
+    page.locator(".legendtoggle").nth(trace).dispatch_event("mousedown")
+    page.locator(".legendtoggle").nth(trace).dispatch_event("mouseup")
+    page.wait_for_function(f"() => ({SHOWN})().includes('legendonly')")
+
+
+def test_zoom_pan_and_hidden_traces_survive_fifty_refreshes_of_one_and_the_same_chart(server, page):
+    server.bars(0)
+    page.evaluate(f"() => {{ {PLOT}.mine = true; }}")
+    drag(page, (200, 60), (400, 160))
     zoomed = page.evaluate(RANGE)
-    wait_for_refreshes(page, 4)
-    assert page.evaluate(RANGE) == zoomed
-    assert page.evaluate("() => document.querySelector('.js-plotly-plot').mine")
-    assert page.faults == []
+    page.locator(".modebar-btn[data-val=pan]").first.dispatch_event("click")
+    page.wait_for_function(f"() => {PLOT}.layout.dragmode === 'pan'")
+    drag(page, (400, 60), (300, 60))
+    panned, newest = page.evaluate(RANGE), page.evaluate(NEWEST)
+    assert panned != zoomed
+    hide(page, 1)
+    shown = page.evaluate(SHOWN)
+    refresh(server, page, 50)
+    assert page.evaluate(RANGE) == panned
+    assert page.evaluate(SHOWN) == shown
+    assert page.evaluate(f"() => {PLOT}.layout.dragmode") == "pan"
+    assert page.evaluate(f"() => {PLOT}.mine")
+    assert page.evaluate(NEWEST) >= newest + 49_000
 
 
 def test_the_chart_follows_a_switch_of_the_theme(page):
-    ground = "() => document.querySelector('.js-plotly-plot').layout.plot_bgcolor"
+    ground = f"() => {PLOT}.layout.plot_bgcolor"
     assert page.evaluate(ground) == "#0c0f16"
     page.emulate_media(color_scheme="light")
     page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=15_000)
@@ -89,29 +75,71 @@ def test_another_page_and_back_leaves_one_chart(page):
     page.wait_for_selector("text=Statistics, newest")
     page.get_by_role("link", name="Pair").click()
     page.wait_for_selector("text=What this says")
-    page.wait_for_function("() => document.querySelector('.ps-live')?.dataset.seq > 0")
+    page.wait_for_function(f"() => {LIVE}?.dataset.seq > 0")
     assert page.locator(".js-plotly-plot").count() == 1
-    assert page.faults == []
 
 
-def test_the_address_reproduces_the_screen_and_nothing_comes_from_outside(page):
+def test_the_address_reproduces_the_screen_and_nothing_comes_from_outside(page, context):
     page.locator(".st-key-swap button").first.click()
     page.wait_for_selector("text=BTCUSDT / ETHUSDT")
-    page.wait_for_url("**y=BTCUSDT*")
-    page.reload()
-    page.wait_for_selector("text=BTCUSDT / ETHUSDT")
-    assert page.outside == []
+    page.get_by_role("radio", name="5s", exact=True).click()
+    page.wait_for_selector("text=5 s bars · rolling OLS")
+    page.wait_for_url("**y=BTCUSDT*tf=5s*")
+    copy = open_page(context, page.url)
+    copy.wait_for_selector("text=BTCUSDT / ETHUSDT")
+    copy.wait_for_selector("text=5 s bars · rolling OLS")
+    assert copy.url == page.url
+    assert "tf=5s" in copy.evaluate(f"() => {LIVE}.live.query")
+    assert context.outside == []
+
+
+def test_two_tabs_show_two_pairs(server, context):
+    address = f"{server.url}/pair?y={{}}&x={{}}"
+    one = open_page(context, address.format("ETHUSDT", "BTCUSDT"))
+    two = open_page(context, address.format("BTCUSDT", "ETHUSDT"))
+    title = "() => document.querySelector('.ps-head h2').textContent"
+    last = f"() => {PLOT}.data.find((trace) => trace.name === 'hedge ratio').y.at(-1)"
+    ratios = [page.evaluate(last) for page in (one, two)]
+    assert [page.evaluate(title) for page in (one, two)] == ["ETHUSDT / BTCUSDT", "BTCUSDT / ETHUSDT"]
+    assert ratios[0] < 1 < ratios[1]
+    refresh(server, one, 3)
+    refresh(server, two, 3)
+    assert [page.evaluate(title) for page in (one, two)] == ["ETHUSDT / BTCUSDT", "BTCUSDT / ETHUSDT"]
+
+
+def test_more_tabs_than_a_browser_keeps_connections_to_a_host(server, context):
+    for _ in range(7):
+        page = context.new_page()
+        page.goto(f"{server.url}/live/figure/pair")  # a page of this server without all of Streamlit
+        page.evaluate("""() => new Promise((resolve, reject) => {
+            window.stream = new WebSocket(`ws://${location.host}/live/stream/pair`);
+            window.stream.onmessage = resolve;
+            window.stream.onclose = reject;
+        })""")
+    open_page(context, f"{server.url}/pair")
 
 
 def test_a_phone_shows_the_page_without_a_horizontal_scroll(page):
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
-    page.wait_for_function("() => document.querySelector('.js-plotly-plot').offsetWidth < 380")
+    page.wait_for_function(f"() => {PLOT}.offsetWidth < 380")
+    page.set_viewport_size(LAPTOP)
+    page.wait_for_function(f"() => {PLOT}.offsetWidth > 600")
 
 
-def test_the_server_stops_at_once_while_a_tab_is_open(server, page):
-    process, _ = server
-    started = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    process.wait(5)
-    assert time.monotonic() - started < 3
+def test_the_server_stops_at_once_while_a_tab_is_open_and_the_tab_goes_on_with_the_next(context, unused_port):
+    epoch = f"() => {LIVE}.dataset.epoch"
+    with served(unused_port) as server:
+        page = open_page(context, f"{server.url}/pair")
+        before = page.evaluate(epoch)
+        page.evaluate(f"() => {{ {PLOT}.mine = true; }}")
+        began_s = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(5)
+        assert time.monotonic() - began_s < 3
+        page.wait_for_selector(".ps-live.ps-lost")
+    with served(unused_port) as server:
+        page.wait_for_function(f"(before) => ({epoch})() !== before", arg=before, timeout=30_000)
+        page.wait_for_selector(".ps-live:not(.ps-lost)")
+        refresh(server, page, 3)
+        assert page.evaluate(f"() => {PLOT}.mine")

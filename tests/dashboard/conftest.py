@@ -1,0 +1,103 @@
+"""One browser and one server over a fake engine for all browser tests of the dashboard."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import ROOT
+from tests.browsing import chromium
+
+LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DRAWN = "() => Number(document.querySelector('.ps-live')?.dataset.seq) > 0"
+
+
+class Served:
+    """A running `served.py`."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process, self.url = process, url
+
+    def state(self, name: str) -> None:
+        """Bring the market into a state of `states.STATES`."""
+        self._get(f"/test/state/{name}")
+
+    def bars(self, every_ms: int) -> None:
+        """Close a bar each so many milliseconds; 0 stops the market."""
+        self._get(f"/test/bars/{every_ms}")
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return json.load(answer)  # the pages answer to unknown paths too, but not in JSON
+
+
+@contextmanager
+def served(port: int = 0) -> Iterator[Served]:
+    """A server of its own."""
+    script = Path(__file__).parent / "served.py"
+    process = subprocess.Popen([sys.executable, str(script), str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        yield Served(process, address)
+    finally:
+        process.kill()
+        process.wait(5)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server():
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server):
+    """The shared server, with a live market that moves on twice a second."""
+    shared_server.state("live")
+    shared_server.bars(500)
+    return shared_server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser):
+    """What tabs of one browser share; notes faults of its pages and what they ask of other hosts."""
+    made = browser.new_context(viewport=LAPTOP, color_scheme="dark")
+    made.faults, made.outside = [], []
+    made.on("weberror", lambda error: made.faults.append(str(error.error)))
+    made.on("request", lambda request: made.outside.append(request.url) if is_outside(request.url) else None)
+    yield made
+    made.close()
+    assert made.faults == []
+
+
+def is_outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:"))
+
+
+@pytest.fixture
+def page(server, context):
+    """The Pair page with its chart drawn."""
+    return open_page(context, f"{server.url}/pair")
+
+
+def open_page(context: Any, url: str) -> Any:
+    """A new tab, its chart drawn."""
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_function(DRAWN, timeout=30_000)
+    return page
