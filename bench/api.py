@@ -37,7 +37,7 @@ def _market(database: Path, program: Sequence[str] = ("app.py",)) -> AbstractCon
 
 def _calls(url: str, calls: int) -> Callable[[], None]:
     """So many GET /healthz, one after the other on one connection."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
 
     def step() -> None:
         for _ in range(calls):

@@ -58,10 +58,11 @@ class Tab:
         return float(self.page.evaluate("() => window.__probe.first"))
 
     def watch(self, seconds: float) -> Seen:
-        """What it shows and receives from now on for so long."""
+        """What it shows and receives from now on for so long, and until at least one refresh was seen."""
         self.page.evaluate("() => Object.assign(window.__probe, { frames: 0, blank: 0, ages: [] })")
         before = self._received
         self.page.wait_for_timeout(1e3 * seconds)
+        self.page.wait_for_function("() => window.__probe.ages.length > 0")
         probe = self.page.evaluate("() => window.__probe")
         return Seen(probe["ages"], probe["frames"], probe["blank"], self._received - before)
 
