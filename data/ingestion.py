@@ -16,6 +16,7 @@ import numpy as np
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
 from utils.clock import LATEST_US, US_PER_S, monotonic_s, now_us
+from utils.delays import Delays
 
 HOLD_S = 0.25  # tolerance for trades that arrive out of order
 HELD_MOST = 200_000  # rows of one symbol held before a hole is given up at once
@@ -57,6 +58,7 @@ class SymbolCounts:
     usual_trades_per_s: float
     gaps_open: int
     gaps_filled: int
+    lag_s: float | None = None  # market time at which the newest trade arrived, minus its own
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class _Books:
     last_trade_s: float | None = None  # of an accepted trade: repeats do not make a silent symbol young
     first_arrival_s: float = 0.0
     last_arrival_s: float | None = None
+    lag_us: int | None = None
     arrivals: deque[tuple[float, int]] = field(default_factory=deque)  # time, rows
     usual_per_s: float = 0.0
 
@@ -149,12 +152,15 @@ class Ingestion:
     ) -> None:
         self.on_emit: list[Callable[[Trades], None]] = []
         self.reconnects: Callable[[], int] = lambda: 0  # of the feed so far
+        self.market_us: Callable[[], int] | None = None  # the clock of this market: without it lags are not known
+        self.readable = Delays()  # from a trade's hand-over by the feed until everybody reads it
         self.unattributed: dict[str, int] = {}
         self.gaps_version = 0  # moves on with every change of any gap
         self.emit_lock = threading.RLock()  # held while rows are accepted: order, books and listeners agree
         self._buffer, self._mirror = buffer, mirror
         self._contiguous, self._hold_s, self._clock_s = contiguous, hold_s, clock_s
         self._books: dict[str, _Books] = {}
+        self._arrived_s = 0.0  # when the batch in hand came
         if mirror is not None:
             mirror.counting, mirror.on_commit = self.emit_lock, self._committed
 
@@ -166,6 +172,7 @@ class Ingestion:
             return
         now_s = self._clock_s()
         with self.emit_lock:
+            self._arrived_s = now_s
             books = self._of(trades.symbol)
             books.received += len(trades)
             if not self._contiguous:
@@ -307,7 +314,9 @@ class Ingestion:
         ready = []
         next_id = books.next_id
         while books.held and next_id in books.held:
-            ready.append(books.held.pop(next_id)[1])
+            arrived_s, trade = books.held.pop(next_id)
+            self._arrived_s = min(self._arrived_s, arrived_s)  # what waited longest speaks for all of them
+            ready.append(trade)
             next_id += 1
         if ready:
             self._emit(books, Trades.concat(ready[0].symbol, ready))
@@ -315,6 +324,7 @@ class Ingestion:
     def _give_up(self, books: _Books) -> None:
         """The hole before the first held trade becomes a gap, and the trades behind it go on."""
         first = min(books.held)
+        self._arrived_s = books.held[first][0]
         symbol = books.held[first][1].symbol
         assert books.next_id is not None
         gap = Gap(symbol, books.next_id, first - 1, self._cause(books), now_us())
@@ -362,6 +372,7 @@ class Ingestion:
             self._note_arrival(books, trades.ts_us, books.last_trade_s)
             books.next_id = int(trades.trade_id[-1]) + 1
             books.last_trade_us = int(trades.ts_us[-1])
+            books.lag_us = None if self.market_us is None else self.market_us() - books.last_trade_us
             books.resumed, books.reconnects = False, self.reconnects()
         self._buffer.append(trades)
         taken = 0 if self._mirror is None else self._mirror.put(trades)
@@ -370,6 +381,9 @@ class Ingestion:
             books.dropped[reason] = books.dropped.get(reason, 0) + len(trades) - taken
         for listener in self.on_emit:
             listener(trades)
+        if not _is_history(trades.ts_us):
+            now_s = self._clock_s()
+            self.readable.add(now_s - self._arrived_s, now_s, len(trades))
 
     def _committed(self, symbol: str, new: int, known: int) -> None:
         books = self._books[symbol]
@@ -379,7 +393,7 @@ class Ingestion:
     def _note_arrival(self, books: _Books, ts_us: np.ndarray, now_s: float) -> None:
         """Count arrivals. Of history, delivered at once, only its newest seconds: it is no haste of the market."""
         rows, arrivals = ts_us.size, books.arrivals
-        if ts_us[-1] - ts_us[0] > RATE_S * US_PER_S:
+        if _is_history(ts_us):
             rows = int((ts_us > ts_us[-1] - RATE_S * US_PER_S).sum())
             arrivals.clear()
         if books.last_arrival_s is None:
@@ -414,7 +428,13 @@ class Ingestion:
             usual_trades_per_s=_usual_per_s(books),
             gaps_open=len(books.holes),
             gaps_filled=books.filled_count,
+            lag_s=None if books.lag_us is None else books.lag_us / US_PER_S,
         )
+
+
+def _is_history(ts_us: np.ndarray) -> bool:
+    """Whether a batch was not traded just now: it spans more than what rates are counted over."""
+    return bool(ts_us[-1] - ts_us[0] > RATE_S * US_PER_S)
 
 
 def _usual_per_s(books: _Books) -> float:

@@ -96,6 +96,7 @@ class Session:
         self.mirror = Mirror(database, feed.venue, feed.stream)
         self.ingestion = Ingestion(self.buffer, self.mirror, contiguous=feed.contiguous)
         self.ingestion.reconnects = lambda: feed.state.reconnects
+        self.ingestion.market_us = feed.market_us
         self.history = history
         self.backfill = None
         if history is not None:

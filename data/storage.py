@@ -18,6 +18,7 @@ from data.retention import Retention
 from data.trades import Columns, Trade, Trades
 from utils import logger
 from utils.clock import monotonic_s
+from utils.delays import Delays
 from utils.errors import StorageError
 
 LOG = logger.get("mirror")
@@ -171,6 +172,7 @@ class Mirror:
         self.retention = Retention()
         self._flush_s, self._flush_rows, self._max_queued = flush_s, flush_rows, max_queued
         self._waiting: deque[Trades] = deque()
+        self._queued_s: deque[float] = deque()  # when each of them came
         self.counting: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()  # held while rows settle
         self._give_up_s = float("inf")
         self._writes: deque[tuple[Write, threading.Event | None]] = deque()  # rare rows: bars, gaps, rules, events
@@ -186,6 +188,7 @@ class Mirror:
         self._instruments: dict[str, sqlite.Instrument] = {}
         self._commits_s: deque[float] = deque(maxlen=1_000)
         self.committed_s = 0.0  # monotonic time of the newest commit
+        self.stored = Delays()  # from the queue to the end of the commit
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def start(self) -> None:
@@ -253,6 +256,7 @@ class Mirror:
             taken = trades[: self._max_queued - self._rows]
             if len(taken):
                 self._waiting.append(taken)
+                self._queued_s.append(monotonic_s())
                 self._rows += len(taken)
                 if self._rows >= self._flush_rows and self.error is None:  # a disk that fails is left to its pauses
                     self._due.set()
@@ -404,8 +408,9 @@ class Mirror:
             rows[trades.symbol] = rows.get(trades.symbol, 0) + len(trades)
         with self.counting:
             with self._lock:
-                for _ in batch:
+                for trades in batch:
                     self._waiting.popleft()
+                    self.stored.add(self.committed_s - self._queued_s.popleft(), self.committed_s, len(trades))
                 self._rows -= sum(rows.values())
             for symbol, count in rows.items():
                 self.on_commit(symbol, new[symbol], count - new[symbol])

@@ -116,6 +116,34 @@ def test_disorder_within_the_patience_is_put_right():
     assert line.gaps() == []
 
 
+def test_delays_count_from_arrival_to_when_everybody_reads_a_trade():
+    line = Line()
+    line.sink.on_emit.append(lambda trades: setattr(line, "now_s", line.now_s + 0.02))  # a slow listener
+    line.offer(1, 2)
+    found = line.sink.readable.lately(line.now_s)
+    assert found.count == 2 and found.p99_s == pytest.approx(0.02, rel=0.3)
+    line.offer(4)
+    line.wait(PATIENCE_S)
+    assert line.emitted() == [1, 2, 4]
+    found = line.sink.readable.lately(line.now_s)
+    assert found.count == 3 and found.p99_s == pytest.approx(PATIENCE_S + 0.02, rel=0.3)  # the held one waited
+    line.sink.offer(replace(tape(range(5, 7)), ts_us=START_US + np.array([0, 3_600_000_000])))
+    assert line.sink.readable.lately(line.now_s).count == 3  # history that comes at once is no haste
+
+
+def test_the_lag_is_the_clock_of_the_market_minus_the_time_of_the_newest_trade():
+    line = Line()
+    line.sink.market_us = lambda: START_US + 250_000
+    line.offer(100)
+    assert line.counts().lag_s == pytest.approx(0.15)
+    line.offer(102, 104)
+    assert line.counts().lag_s == pytest.approx(0.15)  # both are held
+    line.wait(PATIENCE_S)
+    assert line.counts().lag_s == pytest.approx(0.146)
+    line.offer(103, 101)  # late ones do not count
+    assert line.counts().lag_s == pytest.approx(0.146)
+
+
 def test_disorder_inside_one_batch_is_put_right_at_once():
     line = Line()
     line.offer(3, 1, 2, 2, 5, 4)

@@ -295,6 +295,20 @@ def test_commits_are_timed(path):
         assert 0 < median <= high
 
 
+def test_each_trade_is_timed_from_the_queue_to_its_commit(path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(storage, "monotonic_s", lambda: now[0])
+    with mirrored(path, flush_s=600.0, flush_rows=10) as mirror:
+        mirror.put(tape(range(9)))
+        now[0] += 2.0
+        mirror.put(tape(range(9, 10)))
+        drained(mirror)
+        found = mirror.stored.lately(now[0])
+    assert found.count == 10
+    assert found.p50_s == pytest.approx(2.0, rel=0.3)  # nine waited, the tenth made the batch large enough
+    assert mirror.stored.sum_s == pytest.approx(18.0)
+
+
 def test_rare_rows_are_written_beside_trades(path):
     frame = bars(tape(range(50)), "1s")
     gap = Gap("T", 5, 9, "missed", START_US)
