@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount, Route
 import config
 import engine as engines
 from api.app import build_api
+from api.metrics import metrics
 from dashboard.live import routes as live
 from utils import logger
 from utils.errors import PairscopeError, SettingsError
@@ -105,7 +106,11 @@ def healthz(request: Request) -> JSONResponse:
 
 
 token = SETTINGS.api_token.get_secret_value() if SETTINGS.api_token else None
-ROUTES: list[BaseRoute] = [Route("/healthz", healthz), Mount("/api", app=build_api(token))]
+ROUTES: list[BaseRoute] = [
+    Route("/healthz", healthz),
+    Route("/metrics", metrics),
+    Mount("/api", app=build_api(token)),
+]
 
 app = st.App(config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()])
 

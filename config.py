@@ -4,6 +4,7 @@ Each option of the class is the environment variable PAIRSCOPE_<NAME>; a `.env` 
 too, and the environment wins. The constants above the class are the ones people expect to edit.
 """
 
+import inspect
 import ipaddress
 import os
 import re
@@ -249,6 +250,20 @@ class Settings(BaseSettings):
         """Settings as text for people; secrets masked."""
         listed = (tuple, dict)  # of channels only the names
         return {name: ", ".join(map(str, v)) if isinstance(v, listed) else str(v) for name, v in self if v is not None}
+
+
+def meanings() -> dict[str, str]:
+    """What each setting does: the comment above its field, one text for those who read the code and the screen."""
+    found: dict[str, str] = {}
+    comment, goes_on = "", False
+    for line in inspect.getsource(Settings).splitlines():
+        words = line.strip()
+        if words.startswith("# "):
+            comment = f"{comment} {words[2:]}" if goes_on else words[2:]
+        elif (name := words.partition(":")[0]) in Settings.model_fields:
+            found.setdefault(name, comment)
+        goes_on = words.startswith("# ")
+    return found
 
 
 def load(**options: object) -> Settings:

@@ -41,7 +41,7 @@ from analytics.readings import TAPE_METRICS
 from analytics.resampling import UNIT_US, BarColumns, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
-from data import alert_rows, sqlite
+from data import alert_rows, health, sqlite
 from data.feeds.binance import MARKETS
 from data.feeds.feed import Feed
 from data.feeds.replay import ReplayFeed
@@ -49,6 +49,7 @@ from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import QuoteFeed, SocketFeed
 from data.ingestion import Gap
+from data.inventory import Coverage, Holdings, Inventory
 from data.legs import legs
 from data.quotes import Quotes
 from data.retention import Retention
@@ -56,7 +57,9 @@ from data.session import Session
 from data.trades import Trades
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
+from utils.delays import Delay, Delays
 from utils.errors import InputError, NotFound, PairscopeError, StorageError, TooFewObservations
+from utils.versions import versions
 
 LOG = logger.get("engine")
 
@@ -147,6 +150,31 @@ class Status:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class System:
+    """How every part stands, what runs, and by which settings."""
+
+    status: Status
+    symbols: dict[str, health.SymbolHealth]
+    connections: list[health.Connection]
+    queues: list[health.Queue]
+    workers: list[health.Worker]
+    other_threads: dict[str, int]  # name -> how many
+    disk: health.Disk
+    delays: dict[str, Delay]  # "readable" and "stored", from the hand-over by the feed, over the last minutes
+    commit_ms: tuple[float, float]  # median and 99th percentile of the newest writes
+    alert_rules: int
+    alerts_firing: int
+    alert_events: int  # since the start
+    settings: dict[str, str]
+    versions: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as nested dictionaries, for JSON; what does not exist is None."""
+        found: dict[str, Any] = health.plain(asdict(self))
+        return found
+
+
 class Engine:
     """Starts once, stops once; everything else may be called from any thread."""
 
@@ -184,6 +212,7 @@ class Engine:
         self._tapes: dict[str, LiveTape] = {}
         self._books: dict[str, LiveQuotes] = {}
         self._notes: dict[str, str] = {}
+        self._inventory = Inventory(settings.database)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -528,6 +557,60 @@ class Engine:
                 return "STALE", wrong or f"no trade for a while: {', '.join(stale)}", None
             return "LIVE", wrong or state.detail, None
         return ("BLOCKED" if state.mode == "BLOCKED" else "RECONNECTING"), wrong or state.detail, state.retry_at_s
+
+    # --- how it all stands, and what is stored ------------------------------------------------
+
+    def system(self) -> System:
+        """How every part stands, now."""
+        session, now_s = self.session, monotonic_s()
+        evaluator = health.worker("evaluator", "writes bars, judges alert rules", self._evaluator.is_alive())
+        workers = [*health.workers(session), evaluator]
+        rules = self.alerts.rules()
+        retention = self.settings.retention_days, self.settings.retention_gb
+        return System(
+            status=self.status(),
+            symbols=health.symbols(session),
+            connections=health.connections(session, now_s),
+            queues=health.queues(session),
+            workers=workers,
+            other_threads=health.other_threads(workers),
+            disk=health.disk(self.settings.database, session, retention, self._oldest_us()),
+            delays={name: delays.lately(now_s) for name, delays in health.delays(session).items()},
+            commit_ms=session.mirror.commit_ms(),
+            alert_rules=len(rules),
+            alerts_firing=sum(self.alerts.state(rule.rule_id).state == "FIRING" for rule in rules),
+            alert_events=self.alerts.last_seq,
+            settings=self.settings.shown(),
+            versions=versions(),
+        )
+
+    def delays(self) -> dict[str, Delays]:
+        """What trades have waited for, since the market was opened: see `System.delays`."""
+        return health.delays(self.session)
+
+    def holdings(self) -> Holdings:
+        """What the file holds, of every market; some seconds old.
+
+        Raises
+        ------
+        StorageError
+        """
+        return self._inventory.holdings()
+
+    def _oldest_us(self) -> int | None:
+        try:
+            return self._inventory.oldest_us()
+        except StorageError:  # told elsewhere
+            return None
+
+    def coverage(self, symbols: Iterable[str], span_us: int, cell_us: int) -> Coverage:
+        """Which minutes of the newest `span_us` are stored and complete, in cells of `cell_us`; some seconds old.
+
+        Raises
+        ------
+        StorageError
+        """
+        return self._inventory.coverage(self.venue, symbols, span_us, cell_us, self.now_us())
 
     # --- what users change --------------------------------------------------------------------
 

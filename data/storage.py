@@ -170,7 +170,7 @@ class Mirror:
         self.path, self.venue, self.stream = path, venue, stream
         self.on_commit: Committed = lambda symbol, new, known: None
         self.retention = Retention()
-        self._flush_s, self._flush_rows, self._max_queued = flush_s, flush_rows, max_queued
+        self._flush_s, self._flush_rows, self.max_queued = flush_s, flush_rows, max_queued
         self._waiting: deque[Trades] = deque()
         self._queued_s: deque[float] = deque()  # when each of them came
         self.counting: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()  # held while rows settle
@@ -253,7 +253,7 @@ class Mirror:
     def put(self, trades: Trades) -> int:
         """Queue trades; returns how many were taken: fewer than given when the queue is full."""
         with self._lock:
-            taken = trades[: self._max_queued - self._rows]
+            taken = trades[: self.max_queued - self._rows]
             if len(taken):
                 self._waiting.append(taken)
                 self._queued_s.append(monotonic_s())

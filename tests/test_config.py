@@ -111,3 +111,13 @@ def test_channels_are_shown_by_name_alone(monkeypatch):
     assert settings.channels["ops"].get_secret_value() == f"slack://{SECRET}"
     assert settings.shown()["channels"] == "ops, mail"
     assert SECRET not in f"{settings!r} {settings.shown()}"
+
+
+def test_every_setting_says_what_it_does():
+    found = config.meanings()
+    assert set(found) == set(config.Settings.model_fields)
+    assert all(text.endswith(".") and len(text) > 20 for text in found.values())
+    assert found["source"] == (
+        "Where trades come from. auto = binance-um, or the demo market where the exchange cannot be reached."
+    )
+    assert found["demo_seed"] == found["demo_rate"]  # one comment stands above both

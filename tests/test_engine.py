@@ -1,5 +1,6 @@
 """The engine as a whole: markets open and close, numbers agree, nothing received is lost."""
 
+import json
 import math
 import sqlite3
 from contextlib import closing
@@ -373,3 +374,30 @@ def test_a_pair_without_quotes_has_no_measured_cost(scripted):
     print_pair(scripted, 50)
     with pytest.raises(TooFewObservations, match="quotes"):
         scripted.pair_cost(("ETHUSDT", "BTCUSDT"), 0.04)
+
+
+def test_the_system_tells_every_part_and_no_secret(tmp_path):
+    secret = "a-token-long-enough"
+    engine = ScriptedEngine(settings(tmp_path, api_token=secret, retention_gb=5))
+    engine.start()
+    try:
+        print_pair(engine, 120)
+        until(engine.status, lambda status: all(row.stored == 120 for row in status.symbols.values()))
+        found = engine.system()
+        body = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+        assert body["status"]["symbols"]["BTCUSDT"]["received"] == 120
+        assert {worker.name: worker.state for worker in found.workers} == {
+            "demo": "dead",  # a scripted feed has no thread
+            "mirror": "running",
+            "evaluator": "running",
+        }
+        assert found.delays["stored"].count == 240
+        assert found.disk.retention_gb == 5
+        assert secret not in json.dumps(body) and body["settings"]["api_token"] == "*" * 10
+        assert {"pairscope", "python", "sqlite", "streamlit", "plotly", "numpy", "pandas", "numba"} <= set(
+            found.versions
+        )
+        assert until(lambda: engine.holdings().trades, len)[0].venue == "demo"
+        assert engine.coverage(["BTCUSDT"], 3_600 * S, 60 * S).symbols[0].symbol == "BTCUSDT"
+    finally:
+        engine.stop()

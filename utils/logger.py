@@ -4,13 +4,16 @@ import logging
 import sys
 import time
 from collections import deque
+from contextlib import nullcontext
+from itertools import count
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import NamedTuple
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
 FILE_BYTES = 5_000_000
 FILES_KEPT = 5
-TAIL_LINES = 1_000
+TAIL_LINES = 1_000  # of each severity
 
 
 class _OneLine(logging.Formatter):
@@ -25,15 +28,31 @@ class _OneLine(logging.Formatter):
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+class Line(NamedTuple):
+    """One record of the log, as it is written."""
+
+    number: int
+    level: str
+    text: str
+
+
 class Tail(logging.Handler):
-    """The last lines of the log in memory, for the System page."""
+    """The newest records of each severity in memory, for the System page: many of one do not push out the others."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: deque[tuple[str, str]] = deque(maxlen=TAIL_LINES)
+        self._numbers = count(1)
+        self._kept: dict[int, deque[Line]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((record.levelname, self.format(record)))
+        kept = self._kept.setdefault(record.levelno, deque(maxlen=TAIL_LINES))
+        kept.append(Line(next(self._numbers), record.levelname, self.format(record)))
+
+    def newest(self, least: int = logging.NOTSET, limit: int = TAIL_LINES) -> list[Line]:
+        """The newest records of at least this severity, newest first."""
+        with self.lock or nullcontext():
+            found = [line for level, kept in self._kept.items() if level >= least for line in kept]
+        return sorted(found, reverse=True)[:limit]
 
 
 TAIL = Tail()

@@ -25,11 +25,33 @@ def test_text_from_outside_cannot_forge_a_record(fresh_logging, tmp_path):
     lines = (tmp_path / "pairscope.log").read_text().splitlines()
     assert len(lines) == 1
     assert "X\\n2026-01-01 CRITICAL fake\\x1b[31m" in lines[0]
-    assert logger.TAIL.lines[-1][0] == "WARNING"
+    assert logger.TAIL.newest()[0].level == "WARNING"
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_logging_goes_on(fresh_logging, tmp_path):
     (tmp_path / "file").write_text("")
     logger.set_up(tmp_path / "file" / "log")
     logger.get("feed").info("still here")
-    assert "still here" in logger.TAIL.lines[-1][1]
+    assert "still here" in logger.TAIL.newest()[0].text
+
+
+def test_the_tail_is_read_newest_first_from_a_severity_on(fresh_logging):
+    logger.set_up()
+    log = logger.get("feed")
+    log.warning("the first warning")
+    for number in range(3):
+        log.info("line %d", number)
+    log.error("the last error")
+    newest = [line.text.rpartition(": ")[2] for line in logger.TAIL.newest(limit=5)]
+    assert newest == ["the last error", "line 2", "line 1", "line 0", "the first warning"]
+    assert [line.level for line in logger.TAIL.newest(logging.WARNING, 2)] == ["ERROR", "WARNING"]
+
+
+def test_a_flood_of_one_severity_leaves_the_others_in_the_tail(fresh_logging):
+    logger.set_up()
+    log = logger.get("feed")
+    log.error("what matters")
+    for number in range(logger.TAIL_LINES + 10):
+        log.info("chatter %d", number)
+    assert len([line for line in logger.TAIL.newest(limit=10**6) if line.level == "INFO"]) == logger.TAIL_LINES
+    assert any("what matters" in line.text for line in logger.TAIL.newest(logging.ERROR))
