@@ -41,7 +41,8 @@ from analytics.readings import TAPE_METRICS
 from analytics.resampling import UNIT_US, BarColumns, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
-from data import alert_rows, health, sqlite
+from data import alert_rows, exporters, health, sqlite
+from data.exporters import Table
 from data.feeds.binance import MARKETS
 from data.feeds.feed import Feed
 from data.feeds.replay import ReplayFeed
@@ -54,6 +55,7 @@ from data.legs import legs
 from data.quotes import Quotes
 from data.retention import Retention
 from data.session import Session
+from data.stored import Span
 from data.trades import Trades
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
@@ -75,6 +77,7 @@ STALE_MUTE_S = 15.0  # ... or without any trade since the start
 ANALYSES_KEPT = 64
 LEVELS_OF = "1m"  # stored bars that tell what is usual at a time of day ...
 LEVELS_DAYS = 30  # ... of so many days
+EXPORT_BARS = 20_000  # newest bars in memory that an export looks at beside the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,6 +614,53 @@ class Engine:
         StorageError
         """
         return self._inventory.coverage(self.venue, symbols, span_us, cell_us, self.now_us())
+
+    # --- what is taken away -------------------------------------------------------------------
+
+    def ticks_table(self, symbol: str, span: Span) -> Table:
+        """Trades of one symbol, stored and not yet stored.
+
+        Raises
+        ------
+        InputError, StorageError
+        """
+        self._check_followed(symbol)
+        feed = self.session.feed
+        return exporters.ticks(
+            self.settings.database, (feed.venue, feed.stream, symbol), span, self.session.buffer.snapshot(symbol)
+        )
+
+    def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
+        """Bars of one symbol, stored and held, the forming one last.
+
+        Raises
+        ------
+        InputError, StorageError
+        """
+        self._check_followed(symbol)
+        held = exporters.numbered(self.bars(symbol, timeframe, EXPORT_BARS))
+        return exporters.bars(self.settings.database, (self.venue, symbol, timeframe), span, held)
+
+    def analysis_table(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, span: Span) -> Table:
+        """The analysis of a pair bar by bar, as far back as its bars are held.
+
+        Raises
+        ------
+        TooFewObservations, DegenerateSeries, InputError
+        """
+        bars = EXPORT_BARS if span.limit is None else span.limit + params.warm_up
+        frame = self.analysis(symbol_y, symbol_x, timeframe, params, bars=bars).frame()
+        frame = frame[span.inside(frame["ts_us"].to_numpy())]
+        return exporters.table_of(frame if span.limit is None else frame.tail(span.limit))
+
+    def alerts_table(self, span: Span) -> Table:
+        """What the alert rules did, in the order they did it.
+
+        Raises
+        ------
+        StorageError
+        """
+        return exporters.alerts(self.settings.database, span)
 
     # --- what users change --------------------------------------------------------------------
 

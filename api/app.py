@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api import routes, schemas
+from api import exports, routes, schemas
 from utils import logger
 from utils.errors import (
     AnalysisError,
@@ -47,7 +47,8 @@ def build_api(token: str | None = None) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
-    api.include_router(routes.router, prefix="/v1", dependencies=[Depends(require_token)])
+    for part in (routes, exports):
+        api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
     api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
     api.add_exception_handler(Unauthorised, _unauthorised)
     api.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]

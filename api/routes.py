@@ -37,7 +37,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def _followed(engine: Engine, text: str) -> str:
+def followed(engine: Engine, text: str) -> str:
     """The symbol as it is followed.
 
     Raises
@@ -62,7 +62,7 @@ def ticks(
     since_us: Annotated[int, Query(ge=0, le=2**62)] = 0,
 ) -> Response:
     engine = current()
-    trades = engine.ticks(_followed(engine, symbol), limit, since_us)
+    trades = engine.ticks(followed(engine, symbol), limit, since_us)
     names = ("trade_id", "ts_us", "price", "qty", "buyer_is_maker")
     columns = (*(column.tolist() for column in trades.columns[:4]), trades.buyer_is_maker.astype(bool).tolist())
     return as_json([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
@@ -72,7 +72,7 @@ def ticks(
 def bars(symbol: str, timeframe: str, limit: Annotated[int, Query(ge=1, le=MAX_BARS)] = 500) -> Response:
     engine = current()
     timeframe_us(timeframe)
-    frame = engine.bars(_followed(engine, symbol), timeframe, limit)
+    frame = engine.bars(followed(engine, symbol), timeframe, limit)
     columns: dict[str, list[Any]] = {"ts_us": frame.index.asi8.tolist()}
     columns |= {name: frame[name].to_numpy().tolist() for name in schemas.Bar.model_fields if name != "ts_us"}
     return as_json([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
@@ -116,7 +116,7 @@ def analytics(
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 100,
 ) -> Response:
     engine = current()
-    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    legs = followed(engine, symbol_y), followed(engine, symbol_x)
     try:
         analysis = engine.analysis(*legs, timeframe, params, bars=limit + params.warm_up)
     except TooFewObservations:
@@ -132,7 +132,7 @@ def pair(
     params: Params,
 ) -> Response:
     engine = current()
-    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    legs = followed(engine, symbol_y), followed(engine, symbol_x)
     analysis = engine.analysis(*legs, timeframe, params)
     head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
     return as_json(head | analysis.as_dict())
@@ -141,7 +141,7 @@ def pair(
 @router.get("/microstructure/{symbol}", summary="All measures of one symbol's tape, now")
 def microstructure(symbol: str) -> Response:
     engine = current()
-    found = engine.tape(_followed(engine, symbol))
+    found = engine.tape(followed(engine, symbol))
     try:
         book = engine.book(symbol.upper())
     except TooFewObservations:
@@ -171,7 +171,7 @@ def signals(
     ),
 ) -> Response:
     engine = current()
-    legs = _followed(engine, symbol_y), _followed(engine, symbol_x)
+    legs = followed(engine, symbol_y), followed(engine, symbol_x)
     found = engine.signal(*legs, timeframe, params, rule, notional)
     head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
     body = asdict(found) | {"pays": found.pays, "reading": found.reading()}

@@ -15,6 +15,7 @@ from dashboard.markup import cards
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key, span_control
 from dashboard.view import SIZE_LIMITS, View
+from data.exporters import csv_text
 from engine import Engine
 from utils.errors import TooFewObservations
 
@@ -106,7 +107,7 @@ def readings_csv(engine: Engine) -> str:
     """The newest reading of every symbol that has traded, one row each, as CSV."""
     rows = engine.tapes()
     frame = pd.DataFrame([{"symbol": symbol, "now_us": row.now_us, **row.reading()} for symbol, row in rows.items()])
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    return csv_text(frame)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from dashboard.markup import Row, empty, helped, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key, span_control
 from dashboard.view import INDICATORS, View
+from data.exporters import csv_text, numbered
 from engine import Engine, SymbolStatus
 from utils.clock import US_PER_S
 
@@ -80,16 +81,14 @@ def _downloads(engine: Engine, view: View) -> None:
 def bars_csv(engine: Engine, view: View) -> str:
     """The bars shown as CSV; numbers are written so that reading them back gives the same ones."""
     frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS)
-    table_ = frame.reset_index(drop=True)
-    table_.insert(0, "ts_us", frame.index.asi8)
-    return str(table_.to_csv(index=False, lineterminator="\n"))
+    return csv_text(numbered(frame))
 
 
 def statistics_csv(engine: Engine, view: View) -> str:
     """The statistics of all symbols as CSV."""
     frames = shown_bars(engine, view)
     rows = {symbol: statistics(frame, view.timeframe) for symbol, frame in frames.items() if len(frame)}
-    return str(pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol").to_csv(lineterminator="\n"))
+    return csv_text(pd.DataFrame.from_dict(rows, orient="index").rename_axis("symbol").reset_index())
 
 
 def shown_bars(engine: Engine, view: View) -> dict[str, pd.DataFrame]:

@@ -28,6 +28,7 @@ from dashboard.markup import Card, Row, cards, muted, section, table
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key, span_control
 from dashboard.view import LEGS, METHODS, View
+from data.exporters import csv_text
 from engine import Engine, Gap
 from utils.clock import hhmmss, zone_name
 
@@ -199,7 +200,7 @@ def pair_csv(engine: Engine, view: View) -> str:
     frame = analysis.frame()
     if analysis.ts_us is not None:
         frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe), view.span) :]
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    return csv_text(frame)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dashboard.markup import cards
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key, notice, span_control
 from dashboard.view import AVERAGES, WEIGHTS, View
+from data.exporters import csv_text
 from engine import Engine
 from utils.clock import hhmmss, zone_name
 
@@ -128,7 +129,7 @@ def signal_csv(engine: Engine, view: View) -> str:
     if analysis.ts_us is not None:
         frame.insert(0, "ts_us", analysis.ts_us)
         frame = frame.iloc[first_shown(analysis.ts_us, timeframe_us(view.timeframe), view.span) :]
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    return csv_text(frame)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,201 @@
+"""Data on its way out: tables as CSV and Parquet, written as they are read, so that their length costs no memory.
+
+CSV has one writer for all of Pairscope. Numbers are written so that reading them back gives the same ones, to the last
+bit; what does not exist is an empty cell. A text that a spreadsheet would take for a formula gets an apostrophe in
+front, and so does one that begins with an apostrophe: whoever reads takes one away.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from data.sqlite import BAR_COLUMNS, BAR_TYPES
+from data.stored import Owner, Span, alert_columns, alert_pages, bar_pages, last_id, trade_pages
+from data.trades import Trades
+
+FORMULA = "^[-=+@\t\r\n\x00＝＋－＠']"  # how a text begins that a spreadsheet may run, or that was marked like one
+MARK = "'"
+CSV_OPTIONS = {"quoting_style": "needed", "quoting_header": "none", "batch_size": 65_536}
+ROW_GROUP = 100_000  # rows of a Parquet file that are written together
+TICKS = pa.schema(
+    {
+        "trade_id": pa.int64(),
+        "ts_us": pa.int64(),
+        "price": pa.float64(),
+        "qty": pa.float64(),
+        "buyer_is_maker": pa.bool_(),
+    }
+)
+KINDS = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}  # of SQLite
+BARS = pa.schema({"ts_us": pa.int64()} | {name: pa.from_numpy_dtype(BAR_TYPES[name]) for name in BAR_COLUMNS})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns and their kinds, and the rows in parts, oldest first, each read when it is asked for; once."""
+
+    schema: pa.Schema
+    parts: Iterable[pa.RecordBatch]
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+def ticks(path: Path, owner: Owner, span: Span, held: Trades) -> Table:
+    """The trades of one symbol: those in the file, then those of `held`, the newest in memory, that are not yet there.
+
+    Raises
+    ------
+    StorageError
+    """
+    stored_id = last_id(path, owner)
+    fresh = held[(held.trade_id > stored_id) & span.inside(held.ts_us)]
+    if span.limit is not None:
+        fresh = fresh[max(len(fresh) - span.limit, 0) :]
+        span = replace(span, limit=span.limit - len(fresh))
+    stored: Iterable[Trades] = () if span.limit == 0 else trade_pages(path, owner, span, stored_id)
+    return Table(TICKS, (_ticks(page) for page in chain(stored, [fresh]) if len(page)))
+
+
+def _ticks(page: Trades) -> pa.RecordBatch:
+    columns = (*page.columns[:4], page.buyer_is_maker.astype(bool))
+    return pa.record_batch([pa.array(column) for column in columns], schema=TICKS)
+
+
+def bars(path: Path, key: tuple[str, str, str], span: Span, held: pd.DataFrame) -> Table:
+    """The bars of (venue, symbol, timeframe): those in the file, and those of `held`, from memory, as `numbered`.
+
+    Where both have a bar it is that of memory if complete, as it knows of late trades first, else that of the file.
+
+    Raises
+    ------
+    StorageError
+    """
+    held = held[span.inside(held["ts_us"].to_numpy())]
+    begin_us = int(held["ts_us"].iloc[0]) if len(held) else span.until_us
+    recent = Span(max(begin_us, span.since_us), span.until_us)
+    newest = overlaid(pd.concat([_no_bars(), *bar_pages(path, *key, recent)]), held)
+    older = Span(span.since_us, min(begin_us, span.until_us), span.limit)
+    if span.limit is not None:
+        newest = newest.tail(span.limit)
+        older = replace(older, limit=span.limit - len(newest))
+    before: Iterable[pd.DataFrame] = () if older.limit == 0 else bar_pages(path, *key, older)
+    return Table(BARS, (_batch(page, BARS) for page in chain(before, [newest]) if len(page)))
+
+
+def numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bars on a time index as a plain table, their times in the first column, `ts_us`."""
+    table = frame.reset_index(drop=True)
+    table.insert(0, "ts_us", frame.index.asi8)
+    return table
+
+
+def _no_bars() -> pd.DataFrame:
+    return pd.DataFrame({name: np.array([], BAR_TYPES[name]) for name in ("ts_us", *BAR_COLUMNS)})
+
+
+def overlaid(stored: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Bars of both by time; of a time that both have, that of `held` where it is complete."""
+    better = held[held["complete"].to_numpy(bool) | ~held["ts_us"].isin(stored["ts_us"]).to_numpy()]
+    rest = stored[~stored["ts_us"].isin(better["ts_us"])]
+    return pd.concat([rest, better[rest.columns]]).sort_values("ts_us", ignore_index=True)
+
+
+def alerts(path: Path, span: Span) -> Table:
+    """What the alert rules did, in the order they did it.
+
+    Raises
+    ------
+    StorageError
+    """
+    schema = pa.schema({name: KINDS[kind] for name, kind in alert_columns(path).items()})
+
+    def part(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+        columns = zip(*rows, strict=True)
+        return pa.record_batch(
+            [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+        )
+
+    return Table(schema, (part(rows) for rows in alert_pages(path, span)))
+
+
+def table_of(frame: pd.DataFrame) -> Table:
+    """A frame, without its index; NaN is what does not exist."""
+    whole = pa.RecordBatch.from_pandas(frame, preserve_index=False)
+    schema = whole.schema.remove_metadata()
+    return Table(schema, [whole.cast(schema)])
+
+
+def _batch(frame: pd.DataFrame, schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
+
+
+# --- formats ----------------------------------------------------------------------------------------
+
+
+class _Sink(io.RawIOBase):
+    """A file that is handed on piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(self._pieces[-1])
+
+    def taken(self) -> bytes:
+        """What was written since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def csv(table: Table) -> Iterator[bytes]:
+    """The table as CSV in UTF-8, with names in the first line and LF at the end of each."""
+    sink = _Sink()
+    with pa.csv.CSVWriter(sink, table.schema, write_options=pa.csv.WriteOptions(**CSV_OPTIONS)) as writer:
+        for part in table.parts:
+            writer.write(pa.record_batch([_harmless(column) for column in part.columns], schema=table.schema))
+            yield sink.taken()
+    yield sink.taken()
+
+
+def _harmless(column: pa.Array) -> pa.Array:
+    """Text that is nobody's formula; other columns as they are."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    marked = pc.binary_join_element_wise(pa.scalar(MARK, column.type), column, pa.scalar("", column.type))
+    return pc.if_else(pc.match_substring_regex(column, FORMULA), marked, column)
+
+
+def parquet(table: Table) -> Iterator[bytes]:
+    """The table as Parquet, compressed by Zstandard."""
+    sink = _Sink()
+    with pa.parquet.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        for part in table.parts:
+            writer.write_batch(part, row_group_size=ROW_GROUP)
+            yield sink.taken()
+    yield sink.taken()
+
+
+FORMATS: dict[str, tuple[Callable[[Table], Iterator[bytes]], str]] = {  # ending -> writer and media type
+    "csv": (csv, "text/csv; charset=utf-8"),
+    "parquet": (parquet, "application/vnd.apache.parquet"),
+}
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV, without its index."""
+    return b"".join(csv(table_of(frame))).decode()
