@@ -49,6 +49,7 @@ from data.feeds.replay import ReplayFeed
 from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import QuoteFeed, SocketFeed
+from data.health import Connection, Disk, Queue, SymbolHealth, Worker
 from data.ingestion import Gap
 from data.inventory import Coverage, Holdings, Inventory
 from data.legs import legs
@@ -158,12 +159,12 @@ class System:
     """How every part stands, what runs, and by which settings."""
 
     status: Status
-    symbols: dict[str, health.SymbolHealth]
-    connections: list[health.Connection]
-    queues: list[health.Queue]
-    workers: list[health.Worker]
+    symbols: dict[str, SymbolHealth]
+    connections: list[Connection]
+    queues: list[Queue]
+    workers: list[Worker]
     other_threads: dict[str, int]  # name -> how many
-    disk: health.Disk
+    disk: Disk
     delays: dict[str, Delay]  # "readable" and "stored", from the hand-over by the feed, over the last minutes
     commit_ms: tuple[float, float]  # median and 99th percentile of the newest writes
     alert_rules: int

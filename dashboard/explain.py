@@ -182,6 +182,94 @@ EXPLAIN: dict[str, Explanation] = {
         "an active market.",
         "quiet symbols trade rarely: an age of a minute may be normal there.",
     ),
+    "health": Explanation(
+        "ok while every thread lives and the newest write to the database worked: what /healthz answers.",
+        "nothing.",
+        "a silent market is healthy: see the age of each symbol.",
+    ),
+    "connection": Explanation(
+        "LIVE once a trade has come on the connection that is open; reconnects: connections after the first.",
+        "an acknowledged subscription is no data.",
+        "one connection carries all symbols: a single one may be silent while it is LIVE.",
+    ),
+    "delay_readable": Explanation(
+        "From the moment the feed hands a trade over until pages, rules and API read it, the wait for those before it "
+        "included; 99 of 100 trades took less.",
+        "decoding comes before and takes some microseconds a trade.",
+        "with few trades: a percentile of 50 trades is one of them. The way from the exchange is the lag, not this.",
+    ),
+    "delay_stored": Explanation(
+        "From the queue of the writer until the end of the commit that holds the trade. Batches are written every "
+        "quarter of a second, so half of that is usual.",
+        "a commit survives the death of this process.",
+        "as a limit of the disk: it is mostly waiting for the batch.",
+    ),
+    "commit": Explanation(
+        "How long the newest 1,000 transactions took, without waiting for their turn.",
+        "nothing.",
+        "on a disk that others use too: then it tells of them.",
+    ),
+    "lag": Explanation(
+        "Clock of this machine when the newest trade arrived − the time that the exchange gave it; of the symbol that "
+        "is furthest behind.",
+        "both clocks agree.",
+        "when this clock is off: a lag below zero is shown as zero.",
+    ),
+    "gaps": Explanation(
+        "Runs of trade ids that did not arrive. They are asked for again, newest first.",
+        "ids without holes, as aggregate trades have.",
+        "one gap may be one trade or thousands: the Data page lists the ids.",
+    ),
+    "waiting": Explanation(
+        "Trades in the queue of the writer, and how many it may hold: more are dropped from the file, and counted.",
+        "nothing.",
+        "for a moment after a burst it is large without harm: what counts is whether it falls.",
+    ),
+    "database": Explanation(
+        "Size of the SQLite file and of its write-ahead log, in 10^6 or 10^9 bytes.",
+        "nothing.",
+        "after trades were deleted the file keeps its size: free pages are used again.",
+    ),
+    "disk_free": Explanation(
+        "Bytes left on the disk that holds the database; amber below 1 GB.",
+        "nothing.",
+        "a quota may end sooner.",
+    ),
+    "memory": Explanation(
+        "Memory of this process (resident set), and of the trades held in it.",
+        "nothing.",
+        "shared libraries count too; compiled kernels take some 100 MB once.",
+    ),
+    "held": Explanation(
+        "Trades in memory, of all symbols: the newest PAIRSCOPE_BUFFER of each.",
+        "nothing.",
+        "older ones are in the database.",
+    ),
+    "retention": Explanation(
+        "Trades older than this, or beyond this size of the file, are deleted, a few at a time; bars and alerts stay.",
+        "the time that a trade itself says.",
+        "recordings are as old as they say: they may go at once.",
+    ),
+    "stored": Explanation(
+        "Rows in the file, counted for at most a second: beyond that the number of ids from first to last is a bound.",
+        "nothing.",
+        "some seconds old, so that looking costs little.",
+    ),
+    "gap_missed": Explanation(
+        "Ids that were left out on an open connection.",
+        "ids without holes.",
+        "a repair may find that the exchange itself has no such trade.",
+    ),
+    "gap_reconnect": Explanation(
+        "Ids between the last trade of one connection and the first of the next.",
+        "ids without holes.",
+        "its times are those of the trades around it.",
+    ),
+    "gap_offline": Explanation(
+        "Ids between two runs of Pairscope.",
+        "ids without holes.",
+        "what is older than the exchange serves stays open.",
+    ),
     "velocity": Explanation(
         "Trades (and quote currency) in the last minute / seconds of it that the tape covers; usual: the mean of days "
         "before at this half-hour.",

@@ -19,6 +19,8 @@ PAGES = {  # files in pages/, in the order of the navigation
     "Pair": "pair.py",
     "Microstructure": "microstructure.py",
     "Signals": "signals.py",
+    "Data": "data.py",
+    "System": "system.py",
 }
 ABOUT = "Pairscope: live pairs-trading analytics on Binance trades."
 FRAMED = "framed"  # in the session: the frame around the page is drawn

@@ -11,7 +11,7 @@ from dashboard.live.figures import explain
 from dashboard.markup import empty
 from dashboard.view import View
 from utils import logger
-from utils.errors import AnalysisError, InputError
+from utils.errors import AnalysisError, InputError, StorageError
 
 LOG = logger.get("dashboard")
 
@@ -21,7 +21,7 @@ def panel(name: str, view: View, min_height: int = 96) -> Iterator[None]:
     """Everything inside is one panel: what it cannot show yet, or at all, is said in its place."""
     try:
         yield
-    except (AnalysisError, InputError) as exc:
+    except (AnalysisError, InputError, StorageError) as exc:
         message = explain(exc, view.timeframe)
         st.html(empty(message["state"], message["text"], min_height))
     # A bug in one panel must not take the page down: it is logged with its traceback and shown as such.

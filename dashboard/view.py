@@ -32,6 +32,15 @@ INDICATORS = {  # offered with the candles, with their screen text
 }
 LEGS = {"bp": "linear", "log": "logarithmic"}  # scales of the legs
 SPANS = (60, 120, 300, config.CHART_BARS)  # bars, offered
+# Stretches of the coverage map, and minutes of each and of one of its cells.
+COVERS = {
+    "1h": (60, 1),
+    "6h": (360, 3),
+    "1d": (1_440, 10),
+    "7d": (10_080, 60),
+    "30d": (43_200, 360),
+}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")  # least severity of the log lines shown
 SIGNAL = SignalParams()
 WEIGHTS = tuple(round(100 * weight) for weight in astuple(SIGNAL.weights))
 SIZE_LIMITS = (1.0, 1e9)  # quote currency
@@ -65,6 +74,8 @@ class View:
     indicators: tuple[str, ...] = ()  # drawn with the candles
     span: int = config.CHART_BARS  # newest bars drawn
     legs: str = "bp"  # how the legs are drawn
+    cover: str = "1d"  # stretch of the coverage map
+    level: str = "INFO"  # least severity of the log lines shown
     zone: str = UTC_ZONE  # of the times shown
     refresh_s: float = config.REFRESH_S
     paused: bool = False
@@ -246,6 +257,8 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "show": ("indicators", _indicators),
     "span": ("span", _bars("span", (SPANS[0], config.CHART_BARS))),
     "legs": ("legs", _one_of("legs", LEGS)),
+    "cover": ("cover", _one_of("cover", COVERS)),
+    "level": ("level", _one_of("level", LEVELS)),
     "zone": ("zone", _zone),
     "refresh": ("refresh_s", _number("refresh", REFRESH_LIMITS_S)),
     "paused": ("paused", _flag),

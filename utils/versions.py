@@ -18,6 +18,7 @@ def versions() -> dict[str, str]:
     return own | {name: version(name) for name in LIBRARIES}
 
 
+@lru_cache(1)
 def pairscope_version() -> str:
     """The newest version that the change log tells of."""
     return next(iter(re.findall(r"^## (\S+)", CHANGELOG.read_text("utf-8"), re.MULTILINE)), "unknown")

@@ -10,6 +10,7 @@ from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
 from dashboard.charts.base import Mark, Spec, first_shown, in_zone, spans_of
+from dashboard.charts.coverage import MOST_ROWS, coverage_spec
 from dashboard.charts.indicators import WARM_UP_BARS
 from dashboard.charts.overview import candles_spec
 from dashboard.charts.pair import PairChart, pair_spec
@@ -17,10 +18,10 @@ from dashboard.charts.signals import signals_spec
 from dashboard.charts.tape import sizes_spec, tape_spec
 from dashboard.live.hub import Key, Payload
 from dashboard.theme import THEMES, Theme
-from dashboard.view import REFRESH_LIMITS_S, View
+from dashboard.view import COVERS, REFRESH_LIMITS_S, View
 from engine import Engine, current
 from utils.clock import US_PER_S
-from utils.errors import AnalysisError, InputError, NotFound, TooFewObservations
+from utils.errors import AnalysisError, InputError, NotFound, StorageError, TooFewObservations
 
 DAY_BARS = 20_000  # what a VWAP since midnight is made of, where so many are held
 SIZES_OF = 5_000  # newest trades whose sizes are drawn
@@ -78,13 +79,13 @@ def build(key: Key) -> Payload:
         return {"figure": None, "message": {"state": "error", "text": notices[0]}}
     try:
         spec = figure.build(engine, view, THEMES[key.theme])
-    except (AnalysisError, InputError) as exc:
+    except (AnalysisError, InputError, StorageError) as exc:
         return {"figure": None, "message": explain(exc, view.timeframe)}
     silent = silent_legs(engine, [getattr(view, leg) for leg in figure.legs])
     return {"figure": in_zone(spec, view.zone), "message": silent}
 
 
-def explain(exc: AnalysisError | InputError, timeframe: str) -> dict[str, str]:
+def explain(exc: AnalysisError | InputError | StorageError, timeframe: str) -> dict[str, str]:
     """What is shown in place of a figure that cannot be drawn yet, or at all."""
     if isinstance(exc, TooFewObservations):
         return {
@@ -96,7 +97,7 @@ def explain(exc: AnalysisError | InputError, timeframe: str) -> dict[str, str]:
 
 def _wait(exc: TooFewObservations, timeframe: str) -> str:
     """How long it takes to collect what is missing, where that is known."""
-    units = {"bars": timeframe_us(timeframe) / US_PER_S, "seconds": 1.0}
+    units = {"bars": timeframe_us(timeframe) / US_PER_S, "seconds": 1.0, "minutes": 60.0}
     unit = units.get(exc.what.split()[0])
     return "" if unit is None else f" (about {formats.duration((exc.need - exc.have) * unit)})"
 
@@ -158,6 +159,14 @@ def _signals(engine: Engine, view: View, theme: Theme) -> Spec:
     return signals_spec(analysis, view.rule, chart, theme)
 
 
+def _coverage(engine: Engine, view: View, theme: Theme) -> Spec:
+    span, cell = (minutes * 60 * US_PER_S for minutes in COVERS[view.cover])
+    found = engine.coverage(engine.symbols[:MOST_ROWS], span, cell)
+    if not any(row.expected.any() for row in found.symbols):
+        raise TooFewObservations(0, 1, "minutes")
+    return coverage_spec(found, theme)
+
+
 def incomplete_spans(analysis: PairAnalysis, timeframe: str) -> list[tuple[int, int]]:
     """Spans in which a closed bar of either leg misses trades, microseconds."""
     if analysis.ts_us is None:
@@ -184,5 +193,6 @@ FIGURES: dict[str, LiveFigure] = {
     "pair": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "legs", *DRAWN), LEGS, _pair),
     "tape": LiveFigure(("symbol", "timeframe", *DRAWN), ("symbol",), _tape),
     "sizes": LiveFigure(("symbol",), ("symbol",), _sizes),
+    "coverage": LiveFigure(("cover", "zone"), (), _coverage),
     "signals": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "fast", "slow", *DRAWN), LEGS, _signals),
 }

@@ -20,11 +20,17 @@ from analytics.microstructure import (
 from analytics.pair import PairAnalysis, PairParams, analyse_pair
 from analytics.resampling import timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
+from data import health
+from data.exporters import Span, Table, numbered, table_of
+from data.inventory import Coverage, Holdings, SymbolCoverage
 from data.quotes import Quotes
+from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
-from engine import Status, SymbolStatus
+from engine import Status, SymbolStatus, System
 from utils.clock import US_PER_S
-from utils.errors import InputError, TooFewObservations
+from utils.delays import Delay
+from utils.errors import InputError, StorageError, TooFewObservations
+from utils.versions import versions
 
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00:00 UTC
 PRICES = {"BTCUSDT": 61_234.1, "ETHUSDT": 2_675.37}
@@ -220,6 +226,58 @@ class FakeEngine:
         stale = tuple(symbol for symbol in (symbol_y, symbol_x) if self.rows[symbol].stale)
         facts = facts_of(analysis, spread_volatility(analysis).ratio, liquidity, stale, params=rule)
         return signal(analysis.path.zscore, facts, rule)
+
+    def system(self) -> System:
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        worker = health.worker("mirror", "writes to the database", self.storage_error is None)
+        return System(
+            status=self.status(),
+            symbols={symbol: health.SymbolHealth(40.0, 0.045, 0, 21_313) for symbol in self.rows},
+            connections=[health.Connection("binance-um", self.mode, 2, self.detail, self.retry_in_s)],
+            queues=[health.Queue("for the database", 13, 1_000_000), health.Queue("for missing trades", 0, None)],
+            workers=[worker, health.worker("evaluator", "judges alert rules", True)],
+            other_threads={"MainThread": 1, "pool": 3},
+            disk=health.Disk(
+                "var/pairscope.db", 12_400_000, 40_000, 5 * 10**11, 30.0, 0.0, START_US, self.storage_error, None
+            ),
+            delays={"readable": Delay(3.5e-5, 0.0041, 4_000), "stored": Delay(0.13, 0.26, 4_000)},
+            commit_ms=(1.2, 9.5),
+            alert_rules=0,
+            alerts_firing=0,
+            alert_events=0,
+            settings=self.settings.shown(),
+            versions=versions(),
+        )
+
+    def holdings(self) -> Holdings:
+        if self.storage_error is not None:
+            raise StorageError(f"the database cannot be read: {self.storage_error}")
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        if not self.bars_held:
+            return Holdings((), ())
+        ends = (START_US, self.now_us())
+        trades = [StoredTrades("binance-um", "aggTrade", symbol, 21_300, 21_313, *ends) for symbol in self.symbols]
+        return Holdings(tuple(trades), tuple(StoredBars("binance-um", s, "1m", 20, 19, *ends) for s in self.symbols))
+
+    def coverage(self, symbols: tuple[str, ...], span_us: int, cell_us: int) -> Coverage:
+        cells = span_us // cell_us
+        expected = np.where(np.arange(cells) >= cells // 4, cell_us // (60 * US_PER_S), 0)
+        if not self.bars_held:
+            expected[:] = 0
+        stored = np.where(np.arange(cells) == cells // 2, 0, expected)
+        complete = np.where(np.arange(cells) == cells - 3, 0, stored)
+        rows = tuple(SymbolCoverage(symbol, expected, stored, complete) for symbol in symbols)
+        first_us = self.now_us() // cell_us * cell_us - (cells - 1) * cell_us
+        return Coverage(first_us, cell_us, cells, rows)
+
+    def ticks_table(self, symbol: str, span: Span) -> Table:
+        trades = self.ticks(symbol, span.limit or 10**9)
+        return table_of(pd.DataFrame({"trade_id": trades.trade_id, "price": trades.price}))
+
+    def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
+        return table_of(numbered(self.bars(symbol, timeframe, 10**9)))
 
     def set_symbols(self, symbols: tuple[str, ...]) -> None:
         self.calls.append(("set_symbols", tuple(symbols)))

@@ -12,6 +12,16 @@ from analytics.indicators import ema, rsi
 from analytics.pair import PairParams
 from analytics.signals import SignalParams, mean_reversion_signal
 from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, in_zone, spans_of
+from dashboard.charts.coverage import (
+    COMPLETE,
+    INCOMPLETE,
+    MISSING,
+    MOST_ROWS,
+    coverage_height,
+    coverage_spec,
+    share_text,
+    states,
+)
 from dashboard.charts.indicators import INDICATORS
 from dashboard.charts.overview import candles_figure, candles_spec, sparkline, step_decimals
 from dashboard.charts.pair import PairChart, in_bp, pair_figure, pair_spec
@@ -226,3 +236,29 @@ def test_legs_on_a_logarithmic_scale_begin_at_a_hundred():
     leg = trace(spec, "ETH")["y"]
     assert leg[0] == 100 and spec["layout"]["yaxis"]["type"] == "log" and 60 < leg.size <= 120
     np.testing.assert_allclose(leg[-1], 100 * analysis.y[-1] / analysis.y[-leg.size])
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+def test_the_coverage_map_passes_plotlys_own_check(theme):
+    found = FakeEngine().coverage(("BTCUSDT", "ETHUSDT"), 3_600 * US_PER_S, 60 * US_PER_S)
+    figure = go.Figure(coverage_spec(found, theme))
+    assert figure.data[0].y == ("ETHUSDT", "BTCUSDT")  # the first symbol is on top
+    assert [note.text for note in figure.layout.annotations] == ["95.56 %", "95.56 %"]
+    moved = in_zone(coverage_spec(found, theme), "Asia/Tokyo")
+    assert moved["data"][0]["x"][0] - figure.data[0].x[0] == 9 * 3_600 * 1_000
+
+
+def test_a_cell_is_only_whole_where_every_minute_is_there_and_complete():
+    expected, stored, complete = (np.array(row) for row in ([0, 5, 5, 5, 5], [0, 0, 5, 4, 5], [0, 0, 4, 4, 5]))
+    found = states(expected, stored, complete)
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == [MISSING, INCOMPLETE, INCOMPLETE, COMPLETE]
+
+
+def test_a_share_is_100_percent_only_where_nothing_is_missing():
+    assert (share_text(1.0), share_text(0.999999), share_text(float("nan"))) == ("100 %", "99.99 %", "–")
+
+
+def test_the_map_grows_with_symbols_up_to_a_limit():
+    assert coverage_height(1) == coverage_height(2) < coverage_height(3)
+    assert coverage_height(1_000) == coverage_height(MOST_ROWS)

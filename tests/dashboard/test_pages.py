@@ -19,7 +19,9 @@ from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
 from utils.clock import hhmmss
 
 MAIN = config.ROOT / "dashboard" / "main.py"
-PAGES = ("", "pair", "microstructure", "signals")
+PAGES = ("", "pair", "microstructure", "signals")  # that show the market
+EVERY_PAGE = (*PAGES, "data", "system")
+CHARTS = {"microstructure": 2, "system": 0}  # others have one
 
 
 @pytest.fixture
@@ -51,12 +53,12 @@ def charts(app: AppTest) -> list[str]:
     return [part.proto.json for part in app.get("bidi_component") if "live-" in part.proto.id]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_a_live_market_shows_its_page_with_a_chart(engine, page):
     app = open_page(page)
     assert ">LIVE<" in words(app)
     assert "ps-is-" not in words(app)  # no panel has anything to excuse
-    assert len(charts(app)) == (2 if page == "microstructure" else 1)
+    assert len(charts(app)) == CHARTS.get(page, 1)
 
 
 def test_the_overview_has_a_tile_and_a_row_for_each_symbol(engine):
@@ -90,7 +92,7 @@ def test_too_few_bars_say_how_many_and_how_long(engine):
     assert "(about" in text
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_a_silent_symbol_is_marked(engine, page):
     engine.mode, engine.detail = "STALE", "no trade for a while: ETHUSDT"
     engine.rows["ETHUSDT"] = symbol_status(stale=True, last_trade_age_s=34.0)
@@ -100,7 +102,7 @@ def test_a_silent_symbol_is_marked(engine, page):
     assert "no trade for a while: ETHUSDT" in text
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_the_demo_market_says_why_and_when_and_offers_to_try_now(engine, page):
     engine.mode, engine.detail, engine.retry_in_s = "DEMO", "name not resolved", 42.0
     app = open_page(page)
@@ -130,7 +132,7 @@ def test_a_replay_says_where_it_stands(engine):
     assert "20 times as fast as recorded · 50 % of the files read" in text
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_a_bug_in_one_panel_leaves_the_others(engine, page, caplog):
     engine.failing = True
     app = open_page(page)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from dashboard.view import INDICATORS, MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
+from dashboard.view import COVERS, INDICATORS, LEVELS, MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -23,6 +23,8 @@ views = st.builds(
     fast=st.integers(1, 20),
     slow=st.integers(21, 1_000),
     weights=st.permutations((10, 20, 30, 40)).map(tuple),
+    cover=st.sampled_from(sorted(COVERS)),
+    level=st.sampled_from(LEVELS),
     indicators=st.lists(st.sampled_from(sorted(INDICATORS)), unique=True).map(tuple),
     refresh_s=st.floats(*REFRESH_LIMITS_S),
     paused=st.booleans(),

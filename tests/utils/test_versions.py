@@ -20,4 +20,4 @@ def test_versions_are_those_of_what_runs():
 def test_our_version_is_the_newest_of_the_change_log(tmp_path, monkeypatch, text, version):
     (tmp_path / "CHANGELOG.md").write_text(text)
     monkeypatch.setattr(versions, "CHANGELOG", tmp_path / "CHANGELOG.md")
-    assert versions.pairscope_version() == version
+    assert versions.pairscope_version.__wrapped__() == version
