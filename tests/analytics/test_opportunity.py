@@ -210,7 +210,19 @@ def test_reasons_come_strongest_first():
     gaps=st.integers(0, 2),
 )
 def test_a_score_is_never_above_the_cap_of_any_reason(z, n_obs, pvalue, life, breakeven, coverage, gaps):
-    facts = Facts(100.0, 40.0, 1.5, n_obs, 1.0, 80.0, breakeven, pvalue, life, coverage, (), gaps)
+    facts = Facts(
+        100.0,
+        40.0,
+        1.5,
+        n_obs,
+        1.0,
+        80.0,
+        breakeven_z=breakeven,
+        pvalue=pvalue,
+        half_life_bars=life,
+        coverage=coverage,
+        open_gaps=gaps,
+    )
     reasons = reasons_against(z, facts)
     assert reasons == reasons_against(-z, facts)
     found = opportunity_score(z, 1.2, -0.1, 80.0, reasons=reasons)
