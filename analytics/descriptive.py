@@ -13,7 +13,7 @@ from analytics.autocorrelation import LjungBox, ljung_box
 from analytics.checks import series
 from analytics.normality import JarqueBera, StudentFit, jarque_bera, student_fit
 from analytics.returns import log_returns, simple_returns
-from utils.errors import AnalysisError, InputError
+from utils.errors import AnalysisError, InputError, TooFewObservations
 
 MIN_OBS = 20
 MOST_BINS, GRID = 80, 200
@@ -186,7 +186,25 @@ def summary(closes: np.ndarray, returns: Literal["log", "simple"] = "log") -> Su
     """
     if returns not in ("log", "simple"):
         raise InputError(f"returns must be log or simple, was {returns!r}", "returns")
-    values = log_returns(closes) if returns == "log" else simple_returns(closes)
+    return describe(log_returns(closes) if returns == "log" else simple_returns(closes))
+
+
+def describe(x: np.ndarray) -> Summary:
+    """The distribution of one series: returns, or changes of a spread, in units of the data.
+
+    Parameters
+    ----------
+    x : float array, shape (n,), oldest first, finite, n >= 1
+
+    Raises
+    ------
+    InputError, TooFewObservations
+    """
+    values = np.asarray(x, np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise InputError("x must have one dimension and finite values only", "x")
+    if not values.size:
+        raise TooFewObservations(have=0, need=1, what="observations")
     missing: dict[str, str] = {}
 
     def attempt(name: str, compute: Callable[[np.ndarray], Any], of: np.ndarray) -> Any:

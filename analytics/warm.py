@@ -7,6 +7,7 @@ import pandas as pd
 
 from analytics.backtest import BacktestParams, backtest, walk_forward
 from analytics.correlation.lead_lag import lead_lag
+from analytics.correlation.widths import correlation_by_width
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
 from analytics.microstructure import LiveTape, quote_reading
 from analytics.microstructure.columns import Rows
@@ -51,6 +52,7 @@ def _warm_tape(random: np.random.Generator) -> None:
     live.add(Rows.of(tape, np.arange(n // 2, n)))
     live.reading(int(times[-1]))
     lead_lag(times, price, times + 1, price, max_lag_us=1_000_000)
+    correlation_by_width(times, price, times + 1, price)
     sma(price, 20)
     ema(price, 20)
     rsi(price)

@@ -6,6 +6,7 @@
     widths       one tape at many bar widths, beside Hayashi-Yoshida
     lead_lag     which leg moves first, from trades, with an interval
     matrix       many symbols, many timeframes, many windows
+    surface      two legs over widths and lags of bars
     intervals    the interval that all of them share
 
 Import from the module: `from analytics.correlation.pearson import pearson`.

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from analytics.correlation.intervals import LEAST_BLOCKS, MIN_OBS, SAME, block_starts, spread
 from analytics.correlation.pearson import from_moments
@@ -33,6 +36,15 @@ class CorrelationMatrix:
     def frame(self) -> pd.DataFrame:
         """The correlations, symbols on both sides."""
         return pd.DataFrame(self.correlation, list(self.symbols), list(self.symbols))
+
+    def clustered(self) -> Self:
+        """The same with symbols that move alike beside each other, see `alike`."""
+        order = alike(self.correlation)
+        square = np.ix_(order, order)
+        names = ("correlation", "low", "high", "n_obs")
+        return type(self)(
+            tuple(self.symbols[at] for at in order), **{name: getattr(self, name)[square] for name in names}
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,16 +113,51 @@ def correlation_by_timeframe(closes: pd.DataFrame, timeframes: Iterable[str]) ->
         A timeframe cannot be read or is not a multiple of the base.
     """
     timeframes = tuple(timeframes)
+    matrices = tuple(correlation_matrix(wide_closes(closes, timeframe_us(timeframe))) for timeframe in timeframes)
+    return TimeframeCorrelation(tuple(map(str, closes.columns)), timeframes, matrices)
+
+
+def wide_closes(closes: pd.DataFrame, width_us: int) -> pd.DataFrame:
+    """Closes of wider bars, aligned to the epoch, from those of narrow ones, units of the data.
+
+    One row for each wide bar from the first to the last that closed, two at least; NaN where the narrow bar that
+    ends with it is missing.
+
+    Parameters
+    ----------
+    closes : as `correlation_by_timeframe` takes them
+    width_us : a multiple of the base, microseconds
+
+    Raises
+    ------
+    InputError
+    TimeframeError
+        Not a multiple of the base.
+    """
     ts_us, base_us = _opens(closes)
-    matrices = []
-    for timeframe in timeframes:
-        wide_us = timeframe_us(timeframe)
-        if wide_us % base_us:
-            raise TimeframeError(
-                f"timeframe must be a multiple of {base_us // US_PER_S}s, was {timeframe}", "timeframes"
-            )
-        matrices.append(correlation_matrix(_wide(closes, ts_us + base_us, wide_us)))
-    return TimeframeCorrelation(tuple(map(str, closes.columns)), timeframes, tuple(matrices))
+    if width_us % base_us:
+        base, was = (f"{width / US_PER_S:g}s" for width in (base_us, width_us))
+        raise TimeframeError(f"timeframe must be a multiple of {base}, was {was}", "timeframes")
+    return _wide(closes, ts_us + base_us, width_us)
+
+
+def alike(correlation: np.ndarray) -> np.ndarray:
+    """Positions in an order that puts series which move alike beside each other, shape (n,).
+
+    Average linkage on the distances 1 - correlation, leaves in the order of the least sum of neighbours' distances.
+    An unknown correlation counts as 0. Of the two directions it is the one that has the first series in its first half.
+
+    References
+    ----------
+    Z. Bar-Joseph, D. K. Gifford and T. S. Jaakkola, Bioinformatics 17 (2001), on the order of the leaves.
+    """
+    if len(correlation) < 3:
+        return np.arange(len(correlation))
+    distance = 1 - np.nan_to_num((correlation + correlation.T) / 2)
+    np.fill_diagonal(distance, 0.0)
+    near = squareform(np.maximum(distance, 0.0), checks=False)
+    order: np.ndarray = leaves_list(linkage(near, "average", optimal_ordering=True))
+    return order[::-1] if 2 * int(np.flatnonzero(order == 0)[0]) >= order.size else order
 
 
 def rolling_correlations(y: np.ndarray, x: np.ndarray, windows: Iterable[int]) -> np.ndarray:

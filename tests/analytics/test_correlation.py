@@ -12,8 +12,15 @@ from analytics.correlation.distance import distance_correlation
 from analytics.correlation.exponential import Fading, ewm_correlation
 from analytics.correlation.intervals import block_starts, interval
 from analytics.correlation.lead_lag import lead_lag
-from analytics.correlation.matrix import correlation_by_timeframe, correlation_matrix, rolling_correlations
+from analytics.correlation.matrix import (
+    alike,
+    correlation_by_timeframe,
+    correlation_matrix,
+    rolling_correlations,
+    wide_closes,
+)
 from analytics.correlation.pearson import cross_correlation, pearson
+from analytics.correlation.surface import correlation_surface
 from analytics.correlation.widths import bar_returns, correlation_by_width
 from analytics.microstructure import hayashi_yoshida
 from analytics.resampling import aggregate, bars
@@ -550,6 +557,76 @@ def test_the_surface_of_windows_is_the_rolling_correlation_of_each():
         np.testing.assert_array_equal(row, rolling_correlation(Y, X, window))
     assert np.isnan(surface[2]).all()
     np.testing.assert_array_equal(rolling_correlations(Y[:300], X[:300], (20, 50)), surface[:2, :300])
+
+
+def test_symbols_that_move_alike_stand_beside_each_other():
+    """Two groups, dealt out in turn, become two blocks whatever order the symbols come in."""
+    rng = np.random.default_rng(8)
+    common = rng.standard_normal((2, 300))
+    moves = np.stack([common[i % 2] + 0.5 * rng.standard_normal(300) for i in range(6)])
+    for order in (np.arange(6), np.array([5, 0, 3, 2, 4, 1])):
+        found = order[alike(np.corrcoef(moves[order]))]
+        assert {*(found[:3] % 2)} in ({0}, {1}) and {*(found[3:] % 2)} in ({0}, {1})
+        assert order[0] in found[:3]
+
+
+def test_the_order_is_the_one_of_least_distance_between_neighbours():
+    """Of a chain in which each symbol resembles the next, all orders tried: the chain itself is the best."""
+    places = np.array([3.0, 0.0, 1.0, 4.0, 2.0])
+    correlation = np.exp(-np.abs(places[:, None] - places) / 3)
+    assert places[alike(correlation)].tolist() in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0])
+
+
+def test_the_order_is_of_all_symbols_also_of_those_without_a_number():
+    frame = prices(300).assign(S9=1.0)
+    found = correlation_matrix(frame).clustered()
+    assert sorted(found.symbols) == sorted(frame)
+    i, j = found.symbols.index("S0"), found.symbols.index("S3")
+    plain = correlation_matrix(frame)
+    for name in ("correlation", "low", "high", "n_obs"):
+        assert getattr(found, name)[i, j] == getattr(plain, name)[0, 3]
+    assert np.isnan(found.correlation[found.symbols.index("S9")]).all()
+    assert alike(np.eye(2)).tolist() == [0, 1]
+
+
+def test_a_row_of_the_surface_is_the_cross_correlation_of_its_bars():
+    frame = prices(900)[["S0", "S3"]]
+    found = correlation_surface(frame, (60 * S, 300 * S, 900 * S), max_lag=4)
+    assert found.correlation.shape == found.band.shape == (3, 9)
+    for row, width_us in enumerate(found.widths_us):
+        y, x = np.diff(np.log(wide_closes(frame, width_us).to_numpy()), axis=0).T
+        assert found.n_obs[row] == y.size
+        for lag, value in zip(found.lags, found.correlation[row], strict=True):
+            u, v = y - y.mean(), x - x.mean()
+            expected = sum(u[t] * v[t - lag] for t in range(y.size) if 0 <= t - lag < y.size)
+            assert value == pytest.approx(expected / (y.size * y.std() * x.std()), abs=1e-12)
+    assert found.missing == {}
+
+
+def test_the_surface_peaks_where_the_follower_lags():
+    closes = prices(700)["S0"].to_numpy()
+    late = pd.DataFrame({"y": closes[:-3], "x": closes[3:]}, index=prices(697).index)  # y is three bars behind
+    found = correlation_surface(late, (60 * S,), max_lag=5)
+    assert found.lags[np.argmax(found.correlation[0])] == 3
+
+
+def test_a_width_with_too_few_bars_says_so_and_the_others_stay():
+    frame = prices(300)[["S0", "S1"]]
+    found = correlation_surface(frame, (60 * S, 3_600 * S))
+    assert np.isfinite(found.correlation[0]).all() and np.isnan(found.correlation[1]).all()
+    assert found.missing == {3_600 * S: "needs 36 bars, has 5"}
+    with pytest.raises(TooFewObservations, match="needs 36 bars, has 30"):
+        correlation_surface(frame[:30], (60 * S, 300 * S))
+    with pytest.raises(DegenerateSeries):
+        correlation_surface(frame.assign(S1=1.0), (60 * S,))
+
+
+def test_the_surface_wants_two_legs_without_holes():
+    frame = prices(300)
+    holed = frame[["S0", "S1"]].drop(frame.index[100])
+    for broken in (frame, holed, frame[["S0", "S1"]].where(frame["S0"] != frame["S0"].iloc[5])):
+        with pytest.raises(InputError, match="two columns"):
+            correlation_surface(broken, (60 * S,))
 
 
 def test_nothing_changes_its_arguments():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analytics.autocorrelation import ljung_box
-from analytics.descriptive import density, distance_ranks, moments, summary
+from analytics.descriptive import density, describe, distance_ranks, moments, summary
 from analytics.returns import log_returns, simple_returns
 from tests.market import market
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
@@ -144,6 +144,15 @@ def test_a_summary_holds_the_parts_it_is_made_of():
     assert 2 < found.student.df < 8
     simple = summary(closes, "simple")
     assert simple.moments.mean == pytest.approx(simple_returns(closes).mean())
+
+
+def test_a_spread_is_described_by_its_changes_and_closes_by_their_returns():
+    closes = np.exp(np.random.default_rng(5).standard_normal(300).cumsum() / 100)
+    assert describe(log_returns(closes)).table().equals(summary(closes).table())
+    with pytest.raises(InputError, match="finite"):
+        describe(np.array([1.0, np.nan]))
+    with pytest.raises(TooFewObservations):
+        describe(np.empty(0))
 
 
 def test_a_summary_says_what_few_bars_do_not_support():
