@@ -9,11 +9,10 @@ import contextlib
 import math
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,8 @@ from alerts.market import Quiet, Readings
 from alerts.notify import Heartbeat, Notifier
 from alerts.outbox import Mark
 from alerts.past import Past, told, would_have_fired
+from analytics.correlation.lead_lag import LeadLag, lead_lag
+from analytics.correlation.widths import WidthCorrelation, correlation_by_width
 from analytics.microstructure import (
     BestQuote,
     LevelLearner,
@@ -52,7 +53,7 @@ from data.feeds.socket import QuoteFeed, SocketFeed
 from data.health import Connection, Disk, Queue, SymbolHealth, Worker
 from data.ingestion import Gap
 from data.inventory import Coverage, Holdings, Inventory
-from data.legs import legs
+from data.legs import closes, legs, trades_of
 from data.quotes import Quotes
 from data.retention import Retention
 from data.session import Session
@@ -62,9 +63,11 @@ from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.delays import Delay, Delays
 from utils.errors import InputError, NotFound, PairscopeError, StorageError, TooFewObservations
+from utils.remember import Memory
 from utils.versions import versions
 
 LOG = logger.get("engine")
+Result = TypeVar("Result")
 
 STEP_S = 0.1  # pause of the evaluator between rounds
 EVALUATE_S = 1.0  # seconds between judgements of the alert rules
@@ -76,6 +79,8 @@ STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals with
 STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
 STALE_MUTE_S = 15.0  # ... or without any trade since the start
 ANALYSES_KEPT = 64
+TRADES_SINCE_US, TRADES_LOOKED_AT = 1_800 * US_PER_S, 60_000  # newest trades of a leg that lead and lag rest on ...
+TRADES_EVERY_US = 5 * US_PER_S  # ... and how often: they cost 30 ms at most
 LEVELS_OF = "1m"  # stored bars that tell what is usual at a time of day ...
 LEVELS_DAYS = 30  # ... of so many days
 EXPORT_BARS = 20_000  # newest bars in memory that an export looks at beside the file
@@ -211,10 +216,10 @@ class Engine:
         self._retry_at_s: float | None = None
         self._probe: Feed | None = None
         self._probe_until_s = 0.0
-        self._analyses: OrderedDict[tuple[Any, ...], tuple[Any, PairAnalysis]] = OrderedDict()
-        self._analyses_lock = threading.Lock()
+        self._analyses = Memory(ANALYSES_KEPT)
         self._tapes: dict[str, LiveTape] = {}
         self._books: dict[str, LiveQuotes] = {}
+        self._tapes_lock = threading.Lock()
         self._notes: dict[str, str] = {}
         self._inventory = Inventory(settings.database)
 
@@ -379,17 +384,59 @@ class Engine:
         session = self.session
         key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
         y, x = legs(session, symbol_y, symbol_x, timeframe, needed)
-        with self._analyses_lock:
-            known = self._analyses.get(key)
-            if known is not None and known[0] == (y.version, x.version):
-                self._analyses.move_to_end(key)
-                return with_forming(known[1], y.forming, x.forming)
-        analysis = analyse_pair(y.closes, x.closes, params, ts_us=y.ts_us, complete=y.complete & x.complete)
-        with self._analyses_lock:
-            self._analyses[key] = (y.version, x.version), analysis
-            if len(self._analyses) > ANALYSES_KEPT:
-                self._analyses.popitem(last=False)
+        analysis = self._analyses.get(
+            key,
+            (y.version, x.version),
+            lambda: analyse_pair(y.closes, x.closes, params, ts_us=y.ts_us, complete=y.complete & x.complete),
+        )
         return with_forming(analysis, y.forming, x.forming)
+
+    def closes(self, timeframe: str, limit: int, symbols: Iterable[str] | None = None) -> pd.DataFrame:
+        """Newest `limit` closes of closed bars of all symbols, or of some; NaN where a symbol has no bar.
+
+        Raises
+        ------
+        TimeframeError, InputError
+        """
+        wanted = tuple(self._symbols if symbols is None else symbols)
+        for symbol in wanted:
+            self._check_followed(symbol)
+        return closes(self.session, wanted, timeframe, limit)
+
+    def lead_lag(self, symbol_y: str, symbol_x: str) -> LeadLag:
+        """Which leg moves first, from the newest trades of both; looked at anew each few seconds.
+
+        Raises
+        ------
+        TooFewObservations, DegenerateSeries, InputError
+        """
+        return self._of_trades(lead_lag, symbol_y, symbol_x)
+
+    def correlation_by_width(self, symbol_y: str, symbol_x: str) -> tuple[WidthCorrelation, ...]:
+        """Correlation of the same trades at many bar widths; looked at anew each few seconds.
+
+        Raises
+        ------
+        TooFewObservations, InputError
+        """
+        return self._of_trades(correlation_by_width, symbol_y, symbol_x)
+
+    def _of_trades(self, compute: Callable[..., Result], symbol_y: str, symbol_x: str) -> Result:
+        """What the newest trades of two legs say, computed once in TRADES_EVERY_US whoever asks."""
+        if symbol_y == symbol_x:
+            raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
+        self._check_followed(symbol_y)
+        self._check_followed(symbol_x)
+        session = self.session
+        key = (id(session), compute, symbol_y, symbol_x)
+        look = self.now_us() // TRADES_EVERY_US
+
+        def newest() -> Result:
+            since_us = self.now_us() - TRADES_SINCE_US
+            y, x = trades_of(session, symbol_y, symbol_x, since_us, TRADES_LOOKED_AT)
+            return compute(x.ts_us, x.price, y.ts_us, y.price)
+
+        return self._analyses.get(key, look, newest)
 
     def tape(self, symbol: str) -> TapeReading:
         """All measures of one symbol's tape, now.
@@ -399,7 +446,7 @@ class Engine:
         TooFewObservations, InputError
         """
         self._check_followed(symbol)
-        with self._analyses_lock:
+        with self._tapes_lock:
             tape = self._tapes.get(symbol)
             if tape is None:
                 tape = self._tapes[symbol] = self._new_tape(self.session, symbol)
@@ -423,7 +470,7 @@ class Engine:
         InputError
         """
         self._check_followed(symbol)
-        with self._analyses_lock:
+        with self._tapes_lock:
             book = self._books.get(symbol)
             if book is None:
                 book = self._books[symbol] = self._new_book(self.session, symbol)

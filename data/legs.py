@@ -1,9 +1,10 @@
 """Two legs on one grid: what a pair analysis is computed from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from analytics.resampling import BarColumns
 from data.resampler import Resampler
@@ -34,6 +35,42 @@ def legs(session: Session, symbol_y: str, symbol_x: str, timeframe: str, rows: i
     if timeframe == TICK:
         return _at_trades(session, symbol_y, symbol_x, rows)
     return _at_bars(session, symbol_y, symbol_x, timeframe, rows)
+
+
+def closes(session: Session, symbols: Iterable[str], timeframe: str, rows: int) -> pd.DataFrame:
+    """The newest `rows` closes of closed bars, a column a symbol, NaN where it has no bar; index open times, UTC.
+
+    Raises
+    ------
+    TimeframeError
+    """
+    symbols = tuple(symbols)
+    resamplers = [session.resampler(symbol, timeframe) for symbol in symbols]
+    columns = _up_to_one_bar(resamplers, session.feed.market_us(), rows + 1)
+    held = max(map(len, columns), default=0)
+    values = np.full((held, len(symbols)), np.nan)
+    ts_us = np.empty(0, np.int64)
+    for at, column in enumerate(columns):
+        values[held - len(column) :, at] = column.close
+        ts_us = column.ts_us if len(column) == held else ts_us
+    index = pd.DatetimeIndex(ts_us.astype("datetime64[us]"), tz="UTC", name="time")
+    return pd.DataFrame(values, index, symbols)[:-1]
+
+
+def trades_of(session: Session, symbol_y: str, symbol_x: str, since_us: int, limit: int) -> tuple[Trades, Trades]:
+    """The newest trades of both legs, over the stretch of time that both cover.
+
+    Of each leg `limit` at most, none older than `since_us`. By id; a time that steps back counts as the one before.
+    """
+    y, x = (_onward(session.buffer.snapshot(symbol, since_us, limit)) for symbol in (symbol_y, symbol_x))
+    if len(y) and len(x):
+        begun = max(int(y.ts_us[0]), int(x.ts_us[0]))
+        y, x = (leg[int(np.searchsorted(leg.ts_us, begun)) :] for leg in (y, x))
+    return y, x
+
+
+def _onward(trades: Trades) -> Trades:
+    return replace(trades, ts_us=np.maximum.accumulate(trades.ts_us)) if len(trades) else trades
 
 
 def _at_bars(session: Session, symbol_y: str, symbol_x: str, timeframe: str, bars: int) -> tuple[Leg, Leg]:

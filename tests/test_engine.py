@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import config
+from analytics.correlation.lead_lag import lead_lag
+from analytics.correlation.widths import correlation_by_width
 from analytics.microstructure import tape_reading
 from analytics.pair import PairAnalysis, PairParams
 from analytics.resampling import bars
@@ -93,6 +95,40 @@ def test_an_analysis_is_made_once_a_bar_and_only_its_provisional_part_moves(scri
     scripted.scripted.clock_us = T0 + 101 * S
     third = scripted.analysis("ETHUSDT", "BTCUSDT", "1s", PARAMS)
     assert third.n_obs == second.n_obs + 1
+
+
+def test_lead_and_lag_rest_on_the_trades_of_both_legs_and_are_looked_at_each_few_seconds(scripted):
+    print_pair(scripted, 400)
+    first = scripted.lead_lag("ETHUSDT", "BTCUSDT")
+    y, x = (scripted.ticks(symbol) for symbol in ("ETHUSDT", "BTCUSDT"))
+    np.testing.assert_array_equal(first.contrast, lead_lag(x.ts_us, x.price, y.ts_us, y.price).contrast)
+    rows = scripted.correlation_by_width("ETHUSDT", "BTCUSDT")
+    assert rows == correlation_by_width(x.ts_us, x.price, y.ts_us, y.price)
+    scripted.scripted.clock_us = scripted.now_us() // (5 * S) * 5 * S + 4 * S
+    assert scripted.lead_lag("ETHUSDT", "BTCUSDT") is scripted.lead_lag("ETHUSDT", "BTCUSDT")
+    before = scripted.lead_lag("ETHUSDT", "BTCUSDT")
+    scripted.scripted.clock_us += S
+    assert scripted.lead_lag("ETHUSDT", "BTCUSDT") is not before
+
+
+def test_closes_of_all_symbols_are_those_of_their_bars(scripted):
+    print_pair(scripted, 100)
+    found = scripted.closes("5s", 10)
+    assert list(found) == list(scripted.symbols)
+    for symbol in found:
+        np.testing.assert_array_equal(found[symbol], scripted.bars(symbol, "5s", 11)["close"].iloc[:-1])
+    assert list(scripted.closes("5s", 10, ["ETHUSDT"])) == ["ETHUSDT"]
+
+
+def test_what_rests_on_trades_wants_two_symbols_that_are_followed(scripted):
+    with pytest.raises(InputError, match="two different symbols"):
+        scripted.lead_lag("BTCUSDT", "BTCUSDT")
+    with pytest.raises(InputError, match="not followed"):
+        scripted.correlation_by_width("BTCUSDT", "FOOUSDT")
+    with pytest.raises(InputError, match="not followed"):
+        scripted.closes("1s", 10, ["FOOUSDT"])
+    with pytest.raises(TooFewObservations):
+        scripted.lead_lag("ETHUSDT", "BTCUSDT")
 
 
 def test_too_few_bars_are_said_with_their_number(scripted):

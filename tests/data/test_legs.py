@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.resampling import bars
-from data.legs import legs
+from data.legs import closes, legs, trades_of
 from data.session import Session
 from data.trades import Trades
 from tests.fakes.feed import S, ScriptedFeed
@@ -263,3 +263,25 @@ def test_legs_are_on_one_grid_while_trades_flow(market, restless):
     for thread in threads:
         thread.join()
     assert apart == []
+
+
+def test_closes_of_many_symbols_end_at_one_closed_bar_and_begin_where_each_does(market):
+    feed(market, tape("Y", [0.5, 1.5, 2.5, 3.5, 4.5]), tape("X", [2.1, 2.9, 5.2], [7.0, 8.0, 9.0]), until_s=4.8)
+    found = closes(market, ("Y", "X", "Z"), "1s", 100)
+    assert ((found.index.asi8 - START) / S).tolist() == [0, 1, 2, 3, 4]  # the trade ahead of the clock moved all on
+    np.testing.assert_array_equal(found["Y"], [100, 101, 102, 103, 104])
+    np.testing.assert_array_equal(found["X"], [np.nan, np.nan, 8, 8, 8])
+    assert found["Z"].isna().all()
+    assert closes(market, ("Y", "X"), "1s", 2).index.equals(found.index[-2:])
+    assert closes(idle(), ("Y",), "1s", 5).shape == (0, 1)
+
+
+def test_trades_of_two_legs_cover_one_stretch_of_time(market):
+    feed(market, tape("Y", [0.5, 1.5, 2.5, 3.5]), tape("X", [2.1, 2.9, 2.8, 4.2]), until_s=5)
+    y, x = trades_of(market, "Y", "X", START, 100)
+    assert (seconds(y), seconds(x)) == ([2.5, 3.5], [2.1, 2.9, 2.9, 4.2])  # no time steps back
+    y, x = trades_of(market, "Y", "X", START + 3 * S, 100)
+    assert (seconds(y), seconds(x)) == ([], [4.2])
+    y, x = trades_of(market, "Y", "X", START, 2)
+    assert (seconds(y), seconds(x)) == ([3.5], [2.8, 4.2])
+    assert [len(leg) for leg in trades_of(market, "Y", "Z", START, 2)] == [2, 0]
