@@ -26,6 +26,7 @@ import engine as engines
 from api.app import build_api
 from api.metrics import metrics
 from dashboard.live import routes as live
+from dashboard.navigated import navigated_only
 from utils import logger
 from utils.errors import PairscopeError, SettingsError
 
@@ -112,6 +113,7 @@ ROUTES: list[BaseRoute] = [
     Mount("/api", app=build_api(token)),
 ]
 
+navigated_only()
 app = st.App(config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()])
 
 

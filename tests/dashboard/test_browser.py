@@ -143,3 +143,45 @@ def test_the_server_stops_at_once_while_a_tab_is_open_and_the_tab_goes_on_with_t
         page.wait_for_selector(".ps-live:not(.ps-lost)")
         refresh(server, page, 3)
         assert page.evaluate(f"() => {PLOT}.mine")
+
+
+def test_the_first_click_in_a_fresh_process_changes_what_was_clicked_and_nothing_else(context):
+    with served() as server:
+        page = open_page(context, f"{server.url}/pair?window=90&entry=2.5&y=ETHUSDT&x=BTCUSDT")
+        page.get_by_role("radio", name="15s", exact=True).click()
+        page.wait_for_url("**tf=15s**", timeout=15_000)
+        query = dict(part.split("=") for part in page.url.split("?")[1].split("&"))
+        chosen = {name: query[name] for name in ("window", "entry", "y", "x", "refresh")}
+        assert chosen == {"window": "90", "entry": "2.5", "y": "ETHUSDT", "x": "BTCUSDT", "refresh": "1.0"}
+        page.close()
+
+
+def test_keys_press_what_is_on_the_screen(page):
+    page.keyboard.press("s")
+    page.wait_for_url("**y=BTCUSDT**")
+    page.keyboard.press("]")
+    page.wait_for_url("**tf=5s**")
+    page.keyboard.press("p")
+    page.wait_for_url("**paused=1**")
+    page.keyboard.press("p")
+    page.wait_for_url("**paused=0**")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open] >> text=Keyboard shortcuts")
+    page.keyboard.press("?")
+    page.keyboard.press("3")
+    page.wait_for_selector("h2:has-text('Microstructure')")
+    page.locator("[aria-label='Window, bars'] input, input[aria-label='Window, bars']").first.focus()
+    page.keyboard.press("1")
+    assert page.url.split("?")[0].endswith("/microstructure")  # a number typed into a field is no page
+
+
+def test_the_theme_switch_holds_on_every_page_and_over_a_reload(page):
+    ground = f"() => {PLOT}?.layout.plot_bgcolor"
+    page.keyboard.press("t")
+    page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=15_000)
+    page.keyboard.press("4")
+    page.wait_for_selector("h2:has-text('Signals')")
+    page.reload()
+    page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=30_000)
+    page.keyboard.press("t")
+    page.wait_for_function(f"() => ({ground})() === '#0c0f16'", timeout=15_000)
