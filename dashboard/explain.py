@@ -406,6 +406,104 @@ EXPLAIN: dict[str, Explanation] = {
         "what is not known counts as not shown.",
         "as complete: news, funding and borrow are not looked at.",
     ),
+    "matrix": Explanation(
+        "Pearson correlation of log returns of each pair over the bars that both have, at most the newest 600; its "
+        "interval by leaving out blocks of bars in turn. Symbols that move alike stand beside each other.",
+        "one correlation over these bars; both legs trade in every bar.",
+        "at short bars it is too small; and some order is always found, also in noise: only the numbers count.",
+    ),
+    "surface": Explanation(
+        "Correlation of y now with x so many bars before, for bars of 1 to 60 times the width chosen; ± is what "
+        "unrelated returns exceed one time in twenty.",
+        "returns that do not predict themselves.",
+        "a leg that trades less often seems to follow; and of twenty lags one leaves its ± by chance.",
+    ),
+    "lead_lag": Explanation(
+        "The lag at which the Hayashi-Yoshida covariance of trades, one leg moved in time, is largest; 95 % by random "
+        "weights on 40 stretches of time. Trades of at most 30 minutes, thinned to 20 ms.",
+        "one lag over these minutes.",
+        "where the delay varies the top is broad, and the largest value one point of it. A lead of milliseconds is no "
+        "profit.",
+    ),
+    "lead_lag_ratio": Explanation(
+        "Sum of squared correlations at lags where x is first, over that where y is first: above 1 x leads.",
+        "nothing.",
+        "noise on both sides draws it to 1; it has no interval, so trust the lag.",
+    ),
+    "widths": Explanation(
+        "Correlation of returns of bars made of the same trades, by their width, with 95 % intervals.",
+        "one correlation over these minutes.",
+        "short bars understate: a leg that has not traded yet has not moved (Epps). The level where the rows stop "
+        "rising is the correlation; at wide bars few returns are left.",
+    ),
+    "hayashi_yoshida": Explanation(
+        "Sum of r_x r_y over pairs of returns between trades that overlap in time, over the root of both variances: no "
+        "bars at all.",
+        "both legs react at once; no bounce.",
+        "on every trade of this exchange, where one leg follows by tens of milliseconds: it is far too small; thinned "
+        "to 250 or 500 ms it agrees with wide bars.",
+    ),
+    "density": Explanation(
+        "Histogram of the middle 99 %, with the normal of the same mean and deviation and the likeliest Student t.",
+        "independent draws from one distribution.",
+        "calm and hectic hours mixed look like heavy tails, although each hour may have none.",
+    ),
+    "quantiles": Explanation(
+        "Ordered values against the quantiles of each fit; the shade holds the whole line of honest data in 95 %.",
+        "independent draws.",
+        "volatility in bursts makes the line wander more than the shade allows.",
+    ),
+    "memory": Explanation(
+        "r_k = Σ e_t e_(t−k) / Σ e_t²; the shade is what chance reaches at one lag in 95 %, whatever volatility does.",
+        "nothing about its variance.",
+        "of thirty lags one or two leave the shade by chance. At short bars the bounce between bid and ask makes the "
+        "first one negative; sizes that remember are volatility in bursts.",
+    ),
+    "moments": Explanation(
+        "Mean and standard deviation, each with its standard error (se) for independent draws.",
+        "one distribution over these bars.",
+        "a mean of short bars is almost never known: compare it with its se.",
+    ),
+    "shape": Explanation(
+        "Skewness G1 and excess kurtosis G2, both 0 for a normal; se is what chance makes of a true 0.",
+        "the fourth moment exists.",
+        "in heavy tails it does not: the kurtosis then grows with the sample and is that of its largest move.",
+    ),
+    "jarque_bera": Explanation(
+        "n/6 (S² + K²/4) from skewness and kurtosis; p from simulated quantiles for this number of observations.",
+        "independent draws.",
+        "one spike rejects; and at short bars the answer is always no.",
+    ),
+    "student": Explanation(
+        "Degrees of freedom of the likeliest Student t, with 95 %: 3 is very heavy tails, above 30 nearly normal.",
+        "independent draws.",
+        "volatility in bursts looks like heavy tails.",
+    ),
+    "ljung_box": Explanation(
+        "One test of ten autocorrelations together, in a form that changing volatility does not break.",
+        "changes without memory under the null.",
+        "the bounce between bid and ask is memory too, and earns nothing.",
+    ),
+    "clustering": Explanation(
+        "The same test of the ranks of |change − median|: whether large moves follow large moves.",
+        "nothing about tails, as ranks have none.",
+        "also a slow change over the day makes it small.",
+    ),
+    "zeros": Explanation(
+        "Share of bars whose close is exactly the one before.",
+        "nothing.",
+        "many zeros mean bars shorter than the market trades: then every other number here is about silence.",
+    ),
+    "season": Explanation(
+        "STL: levels = trend + season + rest, by local regressions, robust to outliers; the season may change slowly.",
+        "a season of the length chosen, seen twice at least.",
+        "a season is always found, also in noise. Every value rests on bars after it too.",
+    ),
+    "strength": Explanation(
+        "1 − var(rest) / var(part + rest), 0 to 1.",
+        "nothing.",
+        "independent noise has a seasonal strength of 0.2 to 0.35, a random walk over two periods 0.7.",
+    ),
     "trades_per_s": Explanation(
         "Trades received in the last seconds, per second.",
         "nothing.",

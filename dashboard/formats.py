@@ -2,7 +2,7 @@
 
 import math
 
-from utils.clock import date_hhmmss, hhmmss, zone_name
+from utils.clock import US_PER_S, date_hhmmss, hhmmss, zone_name
 
 NONE = "–"
 MINUS = "−"
@@ -74,6 +74,14 @@ def duration(seconds: float | None) -> str:
 def timeframe(text: str) -> str:
     """A bar width for people: `1 s` for `1s`."""
     return f"{text[:-1]} {text[-1:]}"
+
+
+def width(us: int) -> str:
+    """A bar width in its largest whole unit: `0.25 s`, `15 s`, `5 min`, `1 h`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if us and us % (size * US_PER_S) == 0:
+            return f"{us // (size * US_PER_S)} {unit}"
+    return f"{us / US_PER_S:g} s"
 
 
 def age(seconds: float | None) -> str:

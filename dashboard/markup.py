@@ -93,6 +93,11 @@ def section(title: str, body: str) -> str:
     return f'<section class="ps-box"><h4>{escape(title)}</h4>{body}</section>'
 
 
+def headed(title: str, metric: str, about: str = "") -> str:
+    """The head of a panel with a figure: a title that explains itself, and what stands beside it."""
+    return f'<div class="ps-title"{helped(metric)}><h4>{escape(title)}</h4><span>{escape(about)}</span></div>'
+
+
 def muted(text: str) -> str:
     """A paragraph in the background: a reason, a note."""
     return f'<p class="ps-muted">{escape(text)}</p>'

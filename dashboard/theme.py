@@ -27,6 +27,8 @@ class Theme:
     gap: str  # shading where trades are missing
     tag: str  # ground of a last value at the right edge
     veil: str  # behind a title that lines may cross
+    diverging: tuple[str, ...]  # from -1 over nothing to +1: orange and blue, which no colour blindness confuses
+    sequential: tuple[str, ...]  # from little to much, by lightness alone
 
 
 DARK = Theme(
@@ -47,6 +49,8 @@ DARK = Theme(
     gap="rgba(224,165,38,0.13)",
     tag="#1b2230",
     veil="rgba(12,15,22,0.7)",
+    diverging=("#f5ad6b", "#a8622a", "#181d29", "#2f6bb8", "#8fc2ff"),
+    sequential=("#16233f", "#1f4478", "#2f6bb8", "#5b9dff", "#bcdcff"),
 )
 LIGHT = Theme(
     name="light",
@@ -66,6 +70,8 @@ LIGHT = Theme(
     gap="rgba(168,111,16,0.11)",
     tag="#eaeef5",
     veil="rgba(255,255,255,0.7)",
+    diverging=("#9c4a06", "#e89b56", "#f4f6fa", "#6ea4ea", "#0f4fa8"),
+    sequential=("#e6effb", "#b5d1f5", "#6ea4ea", "#1f6feb", "#0d3c80"),
 )
 THEMES = {theme.name: theme for theme in (DARK, LIGHT)}
 
@@ -101,6 +107,11 @@ def axis(theme: Theme, **more: Any) -> dict[str, Any]:
         "automargin": False,
         **more,
     }
+
+
+def scale(colors: tuple[str, ...]) -> list[list[float | str]]:
+    """Colours as Plotly's scale, evenly spaced from 0 to 1."""
+    return [[at / (len(colors) - 1), color] for at, color in enumerate(colors)]
 
 
 def css() -> str:

@@ -30,6 +30,14 @@ INDICATORS = {  # offered with the candles, with their screen text
     "macd": "MACD 12, 26, 9",
     "atr": "ATR 14",
 }
+TOPICS = {  # of the Advanced page
+    "correlation": "Correlation",
+    "trades": "Lead and lag",
+    "distribution": "Distribution",
+    "season": "Trend and season",
+}
+SUBJECTS = ("y", "x", "spread")  # series that distribution and season are of
+SEASONS = ("minute", "hour", "day", "week")
 LEGS = {"bp": "linear", "log": "logarithmic"}  # scales of the legs
 SPANS = (60, 120, 300, config.CHART_BARS)  # bars, offered
 # Stretches of the coverage map, and minutes of each and of one of its cells.
@@ -72,6 +80,9 @@ class View:
     weights: tuple[int, ...] = WEIGHTS  # of the terms of the opportunity score, percent
     notional: float = config.NOTIONAL  # of y, quote currency: whose round trip is priced
     indicators: tuple[str, ...] = ()  # drawn with the candles
+    topic: str = "correlation"  # of the Advanced page
+    subject: str = "y"  # series that it looks at
+    season: str = "minute"
     span: int = config.CHART_BARS  # newest bars drawn
     legs: str = "bp"  # how the legs are drawn
     cover: str = "1d"  # stretch of the coverage map
@@ -255,6 +266,9 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "weights": ("weights", _weights),
     "size": ("notional", _number("size", SIZE_LIMITS)),
     "show": ("indicators", _indicators),
+    "topic": ("topic", _one_of("topic", TOPICS)),
+    "of": ("subject", _one_of("of", SUBJECTS)),
+    "season": ("season", _one_of("season", SEASONS)),
     "span": ("span", _bars("span", (SPANS[0], config.CHART_BARS))),
     "legs": ("legs", _one_of("legs", LEGS)),
     "cover": ("cover", _one_of("cover", COVERS)),

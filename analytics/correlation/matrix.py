@@ -37,9 +37,8 @@ class CorrelationMatrix:
         """The correlations, symbols on both sides."""
         return pd.DataFrame(self.correlation, list(self.symbols), list(self.symbols))
 
-    def clustered(self) -> Self:
-        """The same with symbols that move alike beside each other, see `alike`."""
-        order = alike(self.correlation)
+    def ordered(self, order: np.ndarray) -> Self:
+        """The same with the symbols in another order, such as that of `alike`; positions, each once."""
         square = np.ix_(order, order)
         names = ("correlation", "low", "high", "n_obs")
         return type(self)(

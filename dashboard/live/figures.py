@@ -16,6 +16,7 @@ from dashboard.charts.overview import candles_spec
 from dashboard.charts.pair import PairChart, pair_spec
 from dashboard.charts.signals import signals_spec
 from dashboard.charts.tape import sizes_spec, tape_spec
+from dashboard.live import advanced
 from dashboard.live.hub import Key, Payload
 from dashboard.theme import THEMES, Theme
 from dashboard.view import COVERS, REFRESH_LIMITS_S, View
@@ -28,6 +29,8 @@ SIZES_OF = 5_000  # newest trades whose sizes are drawn
 LEGS = ("symbol_y", "symbol_x")
 DRAWN = ("span", "zone")
 PAIR = (*LEGS, "timeframe", "window", "method", "scale", "log_prices")
+SERIES = (*PAIR, "subject")
+HEAVY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class LiveFigure:
     fields: tuple[str, ...]
     legs: tuple[str, ...]
     build: Callable[[Engine, View, Theme], Spec]
+    least_s: float = 0.0  # not built anew more often than this, whatever the reader chose
 
 
 def key_of(name: str, query: Mapping[str, str]) -> Key:
@@ -57,7 +61,8 @@ def key_of(name: str, query: Mapping[str, str]) -> Key:
     theme = query.get("theme", "dark")
     if theme not in THEMES:
         raise InputError(f"theme must be dark or light, was {theme[:20]!r}")
-    return Key(name, tuple(view.part(FIGURES[name].fields).items()), theme, _interval(query.get("every", "1")))
+    figure, every_s = FIGURES[name], _interval(query.get("every", "1"))
+    return Key(name, tuple(view.part(figure.fields).items()), theme, max(every_s, figure.least_s))
 
 
 def _interval(text: str) -> float:
@@ -195,4 +200,12 @@ FIGURES: dict[str, LiveFigure] = {
     "sizes": LiveFigure(("symbol",), ("symbol",), _sizes),
     "coverage": LiveFigure(("cover", "zone"), (), _coverage),
     "signals": LiveFigure((*PAIR, "entry_z", "exit_z", "stop_z", "fast", "slow", *DRAWN), LEGS, _signals),
+    "matrix": LiveFigure(("timeframe",), (), advanced.matrix, HEAVY_S),
+    "surface": LiveFigure((*LEGS, "timeframe"), LEGS, advanced.surface, HEAVY_S),
+    "lead-lag": LiveFigure(LEGS, LEGS, advanced.lead_lag, HEAVY_S),
+    "widths": LiveFigure(LEGS, LEGS, advanced.widths, HEAVY_S),
+    "distribution": LiveFigure(SERIES, LEGS, advanced.distribution, HEAVY_S),
+    "quantiles": LiveFigure(SERIES, LEGS, advanced.quantiles, HEAVY_S),
+    "memory": LiveFigure(SERIES, LEGS, advanced.memory, HEAVY_S),
+    "season": LiveFigure((*SERIES, "season", "zone"), LEGS, advanced.season, HEAVY_S),
 }

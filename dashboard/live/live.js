@@ -4,6 +4,7 @@ const CONFIG = {
   responsive: false, scrollZoom: false, displaylogo: false, doubleClick: "reset",
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 };
+const CONFIG_3D = { ...CONFIG, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
 
 function library(url) {
   const loads = (window.__pairscopeLoads ??= new Map());
@@ -43,7 +44,7 @@ function apply(value, operations) {
   const holder = { root: value };
   for (const [kind, path, ...rest] of operations.flatMap(unfolded)) {
     const steps = ["root", ...path], last = steps.pop();
-    const parent = steps.reduce((at, step) => at[step], holder);
+    const parent = steps.reduce((at, step) => (at[step] = Array.isArray(at[step]) ? [...at[step]] : at[step]), holder);
     if (kind === "set") parent[last] = rest[0];
     else if (kind === "del") delete parent[last];
     else if (kind === "rows") parent[last] = parent[last].slice(rest[0], rest[0] + rest[1]).concat(rest[2]);
@@ -170,7 +171,8 @@ class LiveChart {
       const Plotly = await library(this.library);
       if (this.closed) return;
       // Plotly writes into what it is given; its own copies keep the patches true.
-      await Plotly.react(this.plot, figure.data.map((trace) => ({ ...trace })), structuredClone(figure.layout), CONFIG);
+      const config = figure.layout.scene ? CONFIG_3D : CONFIG;
+      await Plotly.react(this.plot, figure.data.map((trace) => ({ ...trace })), structuredClone(figure.layout), config);
       Object.assign(this.root.dataset, { epoch: drawn.epoch, seq: drawn.seq, t0: drawn.t0 });
     } catch (error) {
       this.payload.message = { state: "error", text: `This chart could not be drawn: ${error.message}` };

@@ -44,6 +44,8 @@ def plain(value: Any) -> Any:
 
 
 def _plain_array(array: np.ndarray) -> list[Any]:
+    if array.ndim > 1:
+        return [_plain_array(row) for row in array]
     if array.dtype.kind != "f":
         return array.tolist()
     finite = np.isfinite(array)

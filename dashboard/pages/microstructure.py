@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import formats, quotes, tape
+from dashboard import advanced, formats, quotes, tape
 from dashboard.charts.overview import step_decimals
 from dashboard.live.component import live_chart
 from dashboard.main import run
@@ -42,6 +42,7 @@ def page(engine: Engine, view: View) -> None:
     left, middle, right = st.columns(3, gap="small")
     with left:
         refreshed("flow", flow, view, engine, view)
+        refreshed("lead and lag", lead_and_lag, view, engine, view)
         _downloads(engine, view)
     with middle:
         refreshed("quotes", quoted, view, engine, view)
@@ -58,6 +59,12 @@ def readings(engine: Engine, view: View) -> None:
 def flow(engine: Engine, view: View) -> None:
     """The same minute in numbers."""
     st.html(tape.flow_table(engine.tape(view.symbol), view.symbol))
+
+
+def lead_and_lag(engine: Engine, view: View) -> None:
+    """Which leg of the pair moves first."""
+    legs = view.symbol_y, view.symbol_x
+    st.html(advanced.lead_lag(engine.lead_lag(*legs), *legs))
 
 
 def newest(engine: Engine, view: View) -> None:

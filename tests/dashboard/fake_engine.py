@@ -1,5 +1,6 @@
 """An engine without threads: a seeded market up to a chosen moment, and a status that a test sets as it likes."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,8 @@ import pandas as pd
 
 import config
 from alerts.alert_engine import AlertEngine
+from analytics.correlation.lead_lag import LeadLag, lead_lag
+from analytics.correlation.widths import WidthCorrelation, correlation_by_width
 from analytics.microstructure import (
     BestQuote,
     PairCost,
@@ -177,6 +180,24 @@ class FakeEngine:
             complete=y["complete"].to_numpy(bool),
             forming=forming,
         )
+
+    def closes(self, timeframe: str, limit: int, symbols: Iterable[str] | None = None) -> pd.DataFrame:
+        wanted = self.symbols if symbols is None else symbols
+        return pd.DataFrame({symbol: self.bars(symbol, timeframe, limit + 1)["close"][:-1] for symbol in wanted})
+
+    def lead_lag(self, symbol_y: str, symbol_x: str) -> LeadLag:
+        return lead_lag(*self._trades_of(symbol_x, symbol_y))
+
+    def correlation_by_width(self, symbol_y: str, symbol_x: str) -> tuple[WidthCorrelation, ...]:
+        return correlation_by_width(*self._trades_of(symbol_x, symbol_y))
+
+    def _trades_of(self, *symbols: str) -> Iterator[np.ndarray]:
+        """Times and prices of the trades of symbols, those of each a little later than of the one before."""
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        for place, symbol in enumerate(symbols):
+            trades = self.ticks(symbol, 1_000_000)
+            yield from (trades.ts_us + place * 150_000, trades.price)
 
     def ticks(self, symbol: str, limit: int = 1_000, since_us: int = 0) -> Trades:
         """Five trades in each second held, around its close."""

@@ -36,3 +36,20 @@ NUMBERS = [
 @pytest.mark.parametrize(("shown", "expected"), NUMBERS)
 def test_numbers_are_shown_with_units_and_a_dash_for_nothing(shown, expected):
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("us", "text"),
+    [
+        (100_000, "0.1 s"),
+        (250_000, "0.25 s"),
+        (30_000_000, "30 s"),
+        (90_000_000, "90 s"),
+        (300_000_000, "5 min"),
+        (7_200_000_000, "2 h"),
+        (86_400_000_000, "1 d"),
+        (0, "0 s"),
+    ],
+)
+def test_a_bar_width_has_its_largest_whole_unit(us, text):
+    assert formats.width(us) == text

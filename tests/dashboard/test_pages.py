@@ -12,16 +12,18 @@ from streamlit.testing.v1 import AppTest
 
 import config
 import engine as engines
-from dashboard import formats, rules, views
-from dashboard.pages import microstructure, overview, pair, signals
-from dashboard.view import View
+from dashboard import formats, rules, studies, views
+from dashboard.advanced import sentence
+from dashboard.live.figures import FIGURES
+from dashboard.pages import advanced, microstructure, overview, pair, signals
+from dashboard.view import TOPICS, View
 from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
 from utils.clock import hhmmss
 
 MAIN = config.ROOT / "dashboard" / "main.py"
-PAGES = ("", "pair", "microstructure", "signals")  # that show the market
+PAGES = ("", "pair", "microstructure", "signals", "advanced")  # that show the market
 EVERY_PAGE = (*PAGES, "data", "system")
-CHARTS = {"microstructure": 2, "system": 0}  # others have one
+CHARTS = {"microstructure": 2, "advanced": 2, "system": 0}  # others have one
 
 
 @pytest.fixture
@@ -499,3 +501,103 @@ def test_without_quotes_the_page_says_how_to_get_them(engine):
     engine.quoted = False
     text = words(open_page("microstructure"))
     assert "PAIRSCOPE_QUOTES=true" in text and "Cost of a round trip" not in text
+
+
+@pytest.mark.parametrize(
+    ("topic", "figures", "told"),
+    [
+        ("correlation", ["matrix", "surface"], ["Pairs", "BTC · ETH", "By bar width"]),
+        ("trades", ["lead-lag", "widths"], ["Lead and lag", "leads", "HY, every trade"]),
+        ("distribution", ["distribution", "memory", "quantiles"], ["In numbers", "Jarque-Bera", "599 returns"]),
+        ("season", ["season"], ["strength of the season", "60 bars"]),
+    ],
+)
+def test_the_advanced_page_shows_one_topic_at_a_time(engine, topic, figures, told):
+    app = open_page("advanced", topic=topic)
+    assert [name for name in FIGURES if any(f'"name":"{name}"' in chart.replace(" ", "") for chart in charts(app))] == [
+        name for name in FIGURES if name in figures
+    ]
+    text = words(app)
+    assert "ps-is-" not in text
+    for word in told:
+        assert word in text
+    assert text.count('class="ps-title" data-help=') == len(figures)
+
+
+def test_topic_series_and_season_are_chosen_on_the_page_and_stay_in_the_address(engine):
+    app = open_page("advanced", tf="15s")
+    app.button_group(key="view-topic").set_value("season").run()
+    app.button_group(key="view-subject").set_value("spread").run()
+    app.button_group(key="view-season").set_value("hour").run()
+    assert [app.query_params[name] for name in ("topic", "of", "season")] == ["season", "spread", "hour"]
+    assert "240 bars" in words(app)
+
+
+def test_a_season_that_bars_of_the_width_cannot_show_moves_to_the_nearest(engine):
+    app = open_page("advanced", topic="season", season="week", tf="15s")
+    assert "1 hour" in words(app) and "240 bars" in words(app)
+    assert app.button_group(key="view-season").value == "hour"
+    app = open_page("advanced", topic="season", tf="7s")
+    assert "no minute, hour, day or week is 4 to 300 whole bars of 7 s" in words(app)
+    assert not [group for group in app.button_group if group.key == "view-season"]
+
+
+@pytest.mark.parametrize("topic", list(TOPICS))
+def test_every_topic_says_what_it_waits_for(engine, topic):
+    engine.bars_held = 12
+    text = words(open_page("advanced", topic=topic))
+    assert "Collecting " in text or "No pair has a number yet" in text
+    assert "This panel failed" not in text
+
+
+def test_one_leg_twice_is_said_in_its_panels_and_the_heat_map_stays(engine):
+    text = words(open_page("advanced", y="BTCUSDT", x="BTCUSDT"))
+    assert "two different symbols" in text and "BTC · ETH" in text
+
+
+def test_a_bug_in_one_study_leaves_the_others(engine, monkeypatch, caplog):
+    monkeypatch.setattr(studies, "surface", lambda *_: 1 / 0)
+    text = words(open_page("advanced"))
+    assert "This panel failed" in text and "BTC · ETH" in text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_who_leads_stands_on_the_microstructure_page_too(engine):
+    text = words(open_page("microstructure"))
+    legs = "ETHUSDT", "BTCUSDT"
+    assert "Lead and lag" in text and sentence(engine.lead_lag(*legs), *legs) in text
+    engine.bars_held = 100
+    text = words(open_page("microstructure"))
+    assert "Collecting seconds of trades of both legs: " in text
+
+
+def test_downloads_of_the_advanced_page_hold_the_numbers_shown(engine):
+    view = View.default(engine.symbols)
+
+    def rows(write):
+        return list(csv.DictReader(io.StringIO(write(engine, view))))
+
+    (only,) = rows(advanced.matrix_csv)
+    found = studies.matrix(engine, view)
+    assert (only["symbol"], only["other"]) == found.symbols
+    assert [float(only[name]) for name in ("correlation", "low", "high")] == [
+        getattr(found, name)[0, 1] for name in ("correlation", "low", "high")
+    ]
+    surface = studies.surface(engine, view)
+    assert [float(row["correlation"]) for row in rows(advanced.surface_csv)[:21]] == surface.correlation[0].tolist()
+    lead = engine.lead_lag(view.symbol_y, view.symbol_x)
+    assert [float(row["correlation"]) for row in rows(advanced.lead_lag_csv)] == lead.contrast.tolist()
+    widths = engine.correlation_by_width(view.symbol_y, view.symbol_x)
+    assert [row["method"] for row in rows(advanced.widths_csv)] == [row.method for row in widths]
+    subject = studies.subject_of(engine, view)
+    assert [float(row["change_bp"]) for row in rows(advanced.changes_csv)] == subject.changes.tolist()
+    named = {row["number"]: row["value"] for row in rows(advanced.numbers_csv)}
+    assert float(named["skewness"]) == studies.distribution(subject).summary.moments.skewness
+    parts = studies.decomposition(subject, 60)
+    assert [float(row["trend"]) for row in rows(advanced.season_csv)] == parts.trend.tolist()
+
+
+def test_every_topic_offers_its_numbers(engine):
+    for topic in TOPICS:
+        labels = [button.label for button in open_page("advanced", topic=topic).get("download_button")]
+        assert labels == [f"{download.label}, CSV" for download in advanced.DOWNLOADS[topic]]

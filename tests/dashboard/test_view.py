@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from dashboard.view import COVERS, INDICATORS, LEVELS, MAX_WINDOW, MIN_WINDOW, REFRESH_LIMITS_S, View
+from dashboard.view import (
+    COVERS,
+    INDICATORS,
+    LEVELS,
+    MAX_WINDOW,
+    MIN_WINDOW,
+    REFRESH_LIMITS_S,
+    SEASONS,
+    SUBJECTS,
+    TOPICS,
+    View,
+)
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -26,6 +37,9 @@ views = st.builds(
     cover=st.sampled_from(sorted(COVERS)),
     level=st.sampled_from(LEVELS),
     indicators=st.lists(st.sampled_from(sorted(INDICATORS)), unique=True).map(tuple),
+    topic=st.sampled_from(sorted(TOPICS)),
+    subject=st.sampled_from(SUBJECTS),
+    season=st.sampled_from(SEASONS),
     refresh_s=st.floats(*REFRESH_LIMITS_S),
     paused=st.booleans(),
 )
@@ -54,6 +68,9 @@ def test_the_address_holds_the_whole_view(view):
                 "fast",
                 "weights",
                 "show",
+                "topic",
+                "of",
+                "season",
             )
         ),
         st.text(max_size=12),
