@@ -74,20 +74,22 @@ def sentence(found: LeadLag, symbol_y: str, symbol_x: str) -> str:
     """`BTC leads ETH by 40 ms (20 to 60).`, or that no lead is shown, with the interval."""
     names = {"y": formats.base(symbol_y), "x": formats.base(symbol_x)}
     if not found.leader:
-        low, high = (formats.number(us / US_PER_MS, 0, sign=True) for us in (found.low_us, found.high_us))
-        return f"No lead of {names['x']} or {names['y']} is shown: the interval {low} to {high} ms holds 0."
+        reach = f"{_ms(found.low_us)} to {_ms(found.high_us)} ms"
+        return f"No lead of {names['x']} or {names['y']} is shown: the interval {reach} holds 0."
     leader, follower = (names["x"], names["y"]) if found.leader == "x" else (names["y"], names["x"])
     near, far = sorted((abs(found.low_us) // US_PER_MS, abs(found.high_us) // US_PER_MS))
     return f"{leader} leads {follower} by {abs(found.lag_us) // US_PER_MS:,} ms ({near:,} to {far:,})."
+
+
+def _ms(us: int) -> str:
+    return formats.number(us / US_PER_MS, 0, sign=us != 0)
 
 
 def lead_lag(found: LeadLag, symbol_y: str, symbol_x: str) -> str:
     """Who leads, in words and in numbers."""
     y, x = formats.base(symbol_y), formats.base(symbol_x)
     at_once = float(found.contrast[found.lags_us == 0][0])
-    lag, least, most = (
-        formats.number(us / US_PER_MS, 0, sign=True) for us in (found.lag_us, found.low_us, found.high_us)
-    )
+    lag, least, most = map(_ms, (found.lag_us, found.low_us, found.high_us))
     rows = [
         Row((f"lag, ms (+: {x} first)", lag, f"{least} … {most}"), metric="lead_lag"),
         Row(("correlation at that lag", formats.number(found.correlation, 2), ""), metric="lead_lag"),

@@ -139,7 +139,7 @@ def _surface_layout(found: CorrelationSurface, rows: list[int], legs: tuple[str,
             "zaxis": side("correlation", nticks=5, tickformat=".2~f"),
             "aspectmode": "manual",
             "aspectratio": {"x": 1.35, "y": 1.05, "z": 0.7},
-            "camera": {"eye": {"x": 1.35, "y": -1.7, "z": 0.85}, "center": {"x": 0, "y": 0, "z": -0.2}},
+            "camera": {"eye": {"x": 1.5, "y": -1.9, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.2}},
             "dragmode": "turntable",
         },
     )

@@ -42,10 +42,10 @@ def page(engine: Engine, view: View) -> None:
     left, middle, right = st.columns(3, gap="small")
     with left:
         refreshed("flow", flow, view, engine, view)
-        refreshed("lead and lag", lead_and_lag, view, engine, view)
         _downloads(engine, view)
     with middle:
         refreshed("quotes", quoted, view, engine, view)
+        refreshed("lead and lag", lead_and_lag, view, engine, view)
     with right:
         refreshed("round trip", round_trip, view, engine, view)
         _size(view)
