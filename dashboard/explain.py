@@ -453,7 +453,7 @@ EXPLAIN: dict[str, Explanation] = {
         "independent draws.",
         "volatility in bursts makes the line wander more than the shade allows.",
     ),
-    "memory": Explanation(
+    "autocorrelation": Explanation(
         "r_k = Σ e_t e_(t−k) / Σ e_t²; the shade is what chance reaches at one lag in 95 %, whatever volatility does.",
         "nothing about its variance.",
         "of thirty lags one or two leave the shade by chance. At short bars the bounce between bid and ask makes the "

@@ -132,7 +132,7 @@ def _distribution(engine: Engine, view: View) -> None:
     left, right = st.columns(2, gap="small")
     with left:
         _figure("distribution", f"Distribution of {series}", "density", view, HEIGHT)
-        _figure("memory", f"Memory of {series}", "memory", view, HEIGHT)
+        _figure("memory", f"Memory of {series}", "autocorrelation", view, HEIGHT)
     with right:
         _figure("quantiles", "Against a normal and a Student t (Q-Q)", "quantiles", view, HEIGHT)
         refreshed("numbers", _numbers, view, engine, view)
