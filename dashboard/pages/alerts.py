@@ -80,12 +80,13 @@ def rules_table(engine: Engine, view: View) -> None:
 def _form(engine: Engine, view: View) -> None:
     known = {rule.rule_id: rule for rule in engine.alerts.rules()}
     options = ["", *known]
+    labels = {key: _label(place, known.get(key)) for place, key in enumerate(options)}
     if st.session_state.get("alert-choice", "") not in options:
         st.session_state["alert-choice"] = ""
     chosen = st.selectbox(
         "Rule",
         options,
-        format_func=lambda key: _label(known.get(key)),
+        format_func=labels.__getitem__,
         key="alert-choice",
         on_change=_forget_trial,
     )
@@ -99,8 +100,9 @@ def _form(engine: Engine, view: View) -> None:
         st.button(label, key="alert-save", type="primary", on_click=_save, args=(fields, rule))
 
 
-def _label(rule: Rule | None) -> str:
-    return NEW if rule is None else f"{rules.title(rule)} · {rules.scope(rule)}"
+def _label(place: int, rule: Rule | None) -> str:
+    """What a rule is called in the list; numbered, as the browser tells choices by their text alone."""
+    return NEW if rule is None else f"{place}  {rules.title(rule)} · {rules.scope(rule)}"
 
 
 def _actions(engine: Engine, rule: Rule) -> None:
