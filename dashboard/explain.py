@@ -195,7 +195,7 @@ EXPLAIN: dict[str, Explanation] = {
     "delay_readable": Explanation(
         "From the moment the feed hands a trade over until pages, rules and API read it, the wait for those before it "
         "included; 99 of 100 trades took less.",
-        "decoding comes before and takes some microseconds a trade.",
+        "nothing; decoding, which comes before, takes some microseconds a trade.",
         "with few trades: a percentile of 50 trades is one of them. The way from the exchange is the lag, not this.",
     ),
     "delay_stored": Explanation(
