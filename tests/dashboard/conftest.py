@@ -67,7 +67,7 @@ def server(shared_server):
     return shared_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open its event loop is the thread's: no other test could run one
 def browser():
     with chromium() as browser:
         yield browser
