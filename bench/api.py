@@ -3,10 +3,10 @@
 Streamlit binds its socket in a way that leaves Nagle's algorithm on, and every answer waits for an acknowledgement.
 """
 
-import http.client
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -25,8 +25,13 @@ def run(scale: float = 1.0) -> list[Row]:
         port = free.getsockname()[1]
         free.close()
         streamlit = ("-m", "streamlit", "run", "app.py", "--server.port", str(port))
-        with _market(Path(folder) / "ours.db") as ours, _market(Path(folder) / "peer.db", streamlit) as peer:
-            ours_s, peer_s = medians_s(_calls(ours.url, calls), _calls(peer.url, calls))
+        with (
+            _market(Path(folder) / "ours.db") as ours,
+            _market(Path(folder) / "peer.db", streamlit) as peer,
+            _kept(ours.url) as to_ours,
+            _kept(peer.url) as to_peer,
+        ):
+            ours_s, peer_s = medians_s(lambda: _ask(to_ours, calls), lambda: _ask(to_peer, calls))
     sides = ("app.py", ours_s / calls * 1e3), (f"{named('streamlit')} run app.py", peer_s / calls * 1e3)
     return [at_least("api", *sides, "ms a call", f"{calls} calls", 15)]
 
@@ -35,13 +40,12 @@ def _market(database: Path, program: Sequence[str] = ("app.py",)) -> AbstractCon
     return running(program=program, source="demo", demo_rate=RATE, database=database, log_level="ERROR")
 
 
-def _calls(url: str, calls: int) -> Callable[[], None]:
-    """So many GET /healthz, one after the other on one connection."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+def _kept(url: str) -> AbstractContextManager[HTTPConnection]:
+    return closing(HTTPConnection(urlsplit(url).netloc, timeout=60))
 
-    def step() -> None:
-        for _ in range(calls):
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
 
-    return step
+def _ask(connection: HTTPConnection, calls: int) -> None:
+    """So many GET /healthz, one after the other."""
+    for _ in range(calls):
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
