@@ -20,6 +20,7 @@ SHOTS = [
     ("pair-phone", "/pair", "dark", PHONE),
     ("microstructure-dark", "/microstructure", "dark", LAPTOP),
     ("signals-dark", "/signals", "dark", LAPTOP),
+    ("advanced-dark", "/advanced?topic=distribution", "dark", LAPTOP),
 ]
 
 

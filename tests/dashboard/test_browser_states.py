@@ -24,7 +24,7 @@ WORDS = {  # what every page says in a state, beside its badge
     "error": "coverage",
 }
 EXCUSES = {"collecting": ("Collecting", "Waiting for the first trade"), "error": ("failed", "could not be drawn")}
-LIVE_CHARTS = {"overview.py", "pair.py", "microstructure.py", "signals.py"}
+LIVE_CHARTS = {"overview.py", "pair.py", "microstructure.py", "signals.py", "advanced.py"}
 LOOKS = {  # of the live state; the others are seen in two of the four
     "dark-1440": ("dark", LAPTOP),
     "light-1440": ("light", LAPTOP),
@@ -58,7 +58,7 @@ def _settled(page, state: str) -> None:
         """([state, excuses]) => {
             const text = document.querySelector(".stMain").innerText;
             const charts = [...document.querySelectorAll(".ps-live")];
-            const drawn = charts.every((chart) => chart.querySelector(".trace path"));
+            const drawn = charts.every((chart) => chart.querySelector(".trace path, .hm image, canvas"));
             if (excuses.length) return excuses.some((excuse) => text.includes(excuse));
             return drawn && charts.length > 0 && !text.includes("failed") && !text.includes("could not be drawn");
         }""",
