@@ -192,8 +192,8 @@ def matrix(engine: Engine, view: View) -> CorrelationMatrix:
     TooFewObservations, InputError
     """
     closes = engine.closes(view.timeframe, config.CHART_BARS, engine.symbols[:MOST_SYMBOLS])
-    if len(closes) < 2:
-        raise TooFewObservations(have=len(closes), need=2, what="bars")
+    if len(closes) <= CORRELATION_OBS:
+        raise TooFewObservations(have=len(closes), need=CORRELATION_OBS + 1, what="bars")
     study = ("matrix", *closes.columns)
     found = _once(study, closes.to_numpy(float), lambda: correlation_matrix(closes))
     block = closes.index.asi8 // (BLOCK_BARS * timeframe_us(view.timeframe))

@@ -311,9 +311,6 @@ def test_seasons_are_those_that_bars_of_a_width_can_show(timeframe, fitting):
 def test_too_few_bars_are_counted_in_bars(name, bars):
     engine = FakeEngine(bars=bars)
     view = View.default(engine.symbols)
-    if (name, bars) == ("matrix", 15):
-        assert np.isnan(studies.matrix(engine, view).correlation).all()
-        return
     with pytest.raises(TooFewObservations) as caught:
         spec_of(engine, name, view)
     assert (caught.value.have, caught.value.what) == (bars, "bars")
