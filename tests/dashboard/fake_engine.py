@@ -1,7 +1,9 @@
 """An engine without threads: a seeded market up to a chosen moment, and a status that a test sets as it likes."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 
 import config
 from alerts.alert_engine import AlertEngine
+from alerts.notify import Notifier
 from analytics.correlation.lead_lag import LeadLag, lead_lag
 from analytics.correlation.widths import WidthCorrelation, correlation_by_width
 from analytics.microstructure import (
@@ -72,6 +75,16 @@ def symbol_status(**more: Any) -> SymbolStatus:
     return replace(row, **more)
 
 
+class _NoMessages:
+    """An outbox that nothing waits in."""
+
+    def mark(self, marks: Iterable[Any]) -> threading.Event:
+        return threading.Event()
+
+    def waiting(self) -> list[Any]:
+        return []
+
+
 class FakeEngine:
     """The engine's reading side over `bars` closed bars of one second; what pages call is noted in `calls`."""
 
@@ -83,6 +96,8 @@ class FakeEngine:
         self.source = "auto"
         self.bars_held = bars
         self.alerts = AlertEngine()
+        self.alert_file = SimpleNamespace(event=lambda event_id: [], statistics=list, outbox=lambda *asked: [])
+        self.notifier = Notifier({}, _NoMessages())
         self.rows = {symbol: symbol_status() for symbol in symbols}
         self.mode, self.detail, self.retry_in_s = mode, "", None
         self.replay: dict[str, Any] | None = None
@@ -100,6 +115,9 @@ class FakeEngine:
 
     def dismiss_storage_note(self) -> None:
         self.storage_note = None
+
+    def alert_history(self, limit: int = 1_000, rule_id: str | None = None, before: int | None = None) -> list[Any]:
+        return []
 
     def notes(self, prefix: str = "") -> dict[str, str]:
         return {key: value for key, value in self.kept.items() if key.startswith(prefix)}
