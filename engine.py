@@ -38,7 +38,7 @@ from analytics.microstructure import (
     pair_cost,
 )
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
-from analytics.readings import TAPE_METRICS
+from analytics.readings import SIGNAL_METRICS, TAPE_METRICS
 from analytics.resampling import UNIT_US, BarColumns, timeframe_us
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
@@ -62,7 +62,7 @@ from data.trades import Trades
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.delays import Delay, Delays
-from utils.errors import InputError, NotFound, PairscopeError, StorageError, TooFewObservations
+from utils.errors import AnalysisError, InputError, NotFound, PairscopeError, StorageError, TooFewObservations
 from utils.remember import Memory
 from utils.versions import versions
 
@@ -358,6 +358,21 @@ class Engine:
         rule = self.alerts.checked({**self.rule_defaults(), **fields})
         past = Past(self._past, self._params, self._held(self._params))
         return told(would_have_fired(rule, past, bars, thresholds, go_on))
+
+    def metric(self, symbol_y: str, symbol_x: str, timeframe: str, name: str) -> float:
+        """A metric of a pair at its newest close, as rules are judged by it; NaN where it is not known.
+
+        Raises
+        ------
+        InputError
+        """
+        try:
+            found = self.analysis(symbol_y, symbol_x, timeframe, self._params).reading()
+        except AnalysisError:
+            return math.nan
+        if name in SIGNAL_METRICS:
+            found |= self.signal_reading(symbol_y, symbol_x, timeframe, self._params)
+        return found.get(name, math.nan)
 
     def rule_defaults(self) -> dict[str, str]:
         """Pair and bar width of a rule that does not name them: the first two symbols followed."""

@@ -8,6 +8,7 @@ from dashboard.view import View
 from engine import Engine
 
 QUICK_COOLDOWN_S = 30.0
+QUICK_CONDITIONS = (">", "<", "crosses_above", "crosses_below", "outside")
 WORDS = {
     "firing": "fired",
     "repeat": "still fires",
@@ -30,6 +31,16 @@ def quick_rule(view: View) -> dict[str, Any]:
         "timeframe": view.timeframe,
         "cooldown_s": QUICK_COOLDOWN_S,
     }
+
+
+def on_pair(view: View) -> dict[str, Any]:
+    """The fields that say what a rule on the pair shown watches."""
+    return {"symbol_y": view.symbol_y, "symbol_x": view.symbol_x, "timeframe": view.timeframe}
+
+
+def newest(engine: Engine, view: View, metric: str) -> float:
+    """What a metric of the pair shown is at the newest close, as rules see it; NaN where it is not known."""
+    return engine.metric(view.symbol_y, view.symbol_x, view.timeframe, metric)
 
 
 def is_set(engine: Engine, view: View) -> bool:

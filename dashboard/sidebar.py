@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 import streamlit as st
 
 import config
+from alerts.rules import MAX_SECONDS
+from analytics.readings import metrics
 from analytics.resampling import timeframe_us
 from dashboard import formats, rules, views
 from dashboard.strip import SOURCES
@@ -83,6 +85,7 @@ def sidebar(engine: Engine) -> View:
     with st.sidebar, st.container(gap="xsmall"):
         _group("Alert rules")
         alert_rules(view)
+        _quick_rule(view)
     return view
 
 
@@ -336,6 +339,45 @@ def _alert_rules(view: View) -> None:
         help=f"Alert when |z| of {view.pair} at {view.timeframe} passes {view.entry_z:g}: on screen and in the history",
         width="stretch",
     )
+
+
+def _quick_rule(view: View) -> None:
+    """Any metric of the pair shown, compared with one level: what the Alerts page does in full."""
+    with st.container(key="quick"), st.popover("Add another rule", width="stretch"):
+        known = metrics(is_pair=True)
+        metric = st.selectbox(
+            "metric", list(known), key="quick-metric", format_func=lambda name: name.replace("_", " ")
+        )
+        st.caption(known[metric])
+        compare, level = st.columns(2)
+        compare.selectbox("condition", rules.QUICK_CONDITIONS, key="quick-condition")
+        level.number_input("level", value=None, format="%g", key="quick-level", placeholder=_newest(view, metric))
+        held, rests = st.columns(2)
+        held.number_input("held for, s", 0.0, MAX_SECONDS, 0.0, format="%g", key="quick-for")
+        rests.number_input("rests for, s", 0.0, MAX_SECONDS, rules.QUICK_COOLDOWN_S, format="%g", key="quick-cooldown")
+        st.button("Add", key="quick-add", on_click=_add_quick, args=(view,), width="stretch")
+
+
+def _newest(view: View, metric: str) -> str:
+    """What the metric is now, to choose a level by."""
+    value = rules.newest(current(), view, metric)
+    return f"now {formats.significant(value, 4)}" if formats.exists(value) else ""
+
+
+def _add_quick(view: View) -> None:
+    state = st.session_state
+    level = state["quick-level"]
+    if level is None:  # the level of now, as the field says
+        level = rules.newest(current(), view, state["quick-metric"])
+    if not formats.exists(level):
+        notice("a rule needs a level")
+        return
+    fields = {"metric": state["quick-metric"], "condition": state["quick-condition"], "threshold": level}
+    fields |= {"for_s": state["quick-for"], "cooldown_s": state["quick-cooldown"]}
+    try:
+        current().alerts.add(rules.on_pair(view) | fields)
+    except InputError as exc:
+        notice(str(exc))
 
 
 def _add_rule(view: View) -> None:

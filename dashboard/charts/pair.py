@@ -42,6 +42,7 @@ class PairChart:
     incomplete: Sequence[tuple[int, int]] = field(default=())  # spans of bars that miss trades, microseconds
     marks: Sequence[Mark] = field(default=())
     stop_z: float = math.inf
+    rules: Sequence[float] = ()  # levels of z at which alert rules fire
     bars: int = config.CHART_BARS  # newest ones drawn
     legs: str = "bp"  # change in basis points, or "log": prices rebased to 100 on a logarithmic scale
 
@@ -146,14 +147,17 @@ def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Them
         # Alert marks would push the edges out and in again. A range given here would undo the reader's zoom.
         xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
         **axes,
-        shapes=[*shading(chart.incomplete, theme, x[0]), *_thresholds(analysis, chart.stop_z, theme)],
+        shapes=[*shading(chart.incomplete, theme, x[0]), *_thresholds(analysis, chart, theme)],
         annotations=[*_titles(analysis, chart, theme), *_last_values(analysis, theme)],
     )
 
 
-def _thresholds(analysis: PairAnalysis, stop_z: float, theme: Theme) -> list[Spec]:
+def _thresholds(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> list[Spec]:
+    """Thresholds of the view, and in the accent those of alert rules."""
     params = analysis.params
-    return [*z_levels(params.entry_z, params.exit_z, stop_z, "y3", theme), level(0, "y2", theme.muted, "dot")]
+    watched = [level(value, "y3", theme.accent, "longdash") for value in chart.rules]
+    own = z_levels(params.entry_z, params.exit_z, chart.stop_z, "y3", theme)
+    return [*own, level(0, "y2", theme.muted, "dot"), *watched]
 
 
 def _titles(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> list[Spec]:

@@ -136,6 +136,7 @@ def _pair(engine: Engine, view: View, theme: Theme) -> Spec:
         incomplete=incomplete_spans(analysis, view.timeframe),
         marks=alert_marks(engine, view),
         stop_z=view.stop_z,
+        rules=rule_levels(engine, view),
         bars=view.span,
         legs=view.legs,
     )
@@ -179,9 +180,28 @@ def incomplete_spans(analysis: PairAnalysis, timeframe: str) -> list[tuple[int, 
     return spans_of(analysis.ts_us, ~analysis.complete, timeframe_us(timeframe))
 
 
+def rule_levels(engine: Engine, view: View) -> list[float]:
+    """Levels at which rules in force on the z-score shown fire."""
+    if not judged_alike(view):
+        return []
+    found: set[float] = set()
+    for rule in engine.alerts.rules():
+        shown = (rule.symbol_y, rule.symbol_x, rule.timeframe) == (view.symbol_y, view.symbol_x, view.timeframe)
+        if rule.enabled and shown and rule.metric == "zscore" and not rule.expression and not rule.change_s:
+            both = rule.condition in ("outside", "inside")
+            low = -rule.threshold if rule.low is None else rule.low
+            found |= {low, rule.threshold} if both else {rule.threshold}
+    return sorted(found)
+
+
+def judged_alike(view: View) -> bool:
+    """Whether the z-score of the view is the one that rules are judged by."""
+    return (view.method, view.scale, view.log_prices, view.window) == ("ols", "std", False, config.DEFAULT_WINDOW)
+
+
 def alert_marks(engine: Engine, view: View) -> list[Mark]:
     """Firings of z-score rules on the pair that is shown, where its z-score is the one that rules are judged by."""
-    if (view.method, view.scale, view.log_prices, view.window) != ("ols", "std", False, config.DEFAULT_WINDOW):
+    if not judged_alike(view):
         return []
     shown = (view.symbol_y, view.symbol_x, view.timeframe, "zscore", "firing")
     return [

@@ -9,6 +9,7 @@ const SHORTCUTS = [
   ["[  ]", "narrower or wider bars"],
   ["0", "reset the zoom of every chart"],
   ["V", "saved views"],
+  ["N", "sound and notice of alerts on or off"],
   ["?", "this list"],
 ];
 
@@ -64,11 +65,54 @@ function resetZoom() {
   }
 }
 
+// Sound and a notice of the browser for every alert that appears on the screen; the choice stays in this browser.
+const SOUND = "pairscope-sound";
+const soundIsOn = () => localStorage.getItem(SOUND) === "on";
+
+function showSound() {
+  const button = pick(".ps-frame [data-do=sound]");
+  button?.setAttribute("aria-pressed", soundIsOn());
+}
+
+function switchSound() {
+  localStorage.setItem(SOUND, soundIsOn() ? "off" : "on");
+  showSound();
+  if (!soundIsOn()) return;
+  if (window.Notification?.permission === "default") Notification.requestPermission();
+  beep();
+}
+
+function beep() {
+  const audio = (window.__pairscopeAudio ??= new AudioContext()), tone = audio.createOscillator(), volume = audio.createGain();
+  tone.frequency.value = 880;
+  volume.gain.setValueAtTime(0.12, audio.currentTime);
+  volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.35);
+  tone.connect(volume).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.35);
+}
+
+function announce(text) {
+  window.__pairscopeTold = text;
+  if (!soundIsOn()) return;
+  beep();
+  if (window.Notification?.permission === "granted") new Notification("Pairscope", { body: text });
+}
+
+function onAdded(changes) {
+  for (const { addedNodes } of changes) {
+    for (const node of addedNodes) {
+      const toast = node.nodeType === 1 && (node.matches("[data-testid=stToast]") ? node : node.querySelector("[data-testid=stToast]"));
+      if (toast) announce(toast.innerText.trim());
+    }
+  }
+}
+
 function act(key, list) {
   if (/^[1-9]$/.test(key)) { all("[data-testid=stTopNavLink]")[Number(key) - 1]?.click(); return true; }
   const action = {
     t: switchTheme, p: pause, s: () => pick(".st-key-swap button")?.click(), "[": () => step(-1), "]": () => step(1),
-    0: resetZoom, v: () => pick(".st-key-views button")?.click(), "?": () => (list.open ? list.close() : list.showModal()),
+    0: resetZoom, v: () => pick(".st-key-views button")?.click(), n: switchSound, "?": () => (list.open ? list.close() : list.showModal()),
   }[key.toLowerCase()];
   action?.();
   return Boolean(action);
@@ -84,12 +128,16 @@ export default function (component) {
   list.addEventListener("click", (event) => { if (event.target === list) list.close(); });
   root.querySelector("[data-do=theme]").addEventListener("click", switchTheme);
   root.querySelector("[data-do=list]").addEventListener("click", () => list.showModal());
+  root.querySelector("[data-do=sound]").addEventListener("click", switchSound);
+  showSound();
+  const watcher = new MutationObserver(onAdded);
+  watcher.observe(document.body, { childList: true, subtree: true });
   const onKey = (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable=true], [role=listbox], [role=slider]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (act(event.key, list)) event.preventDefault();
   };
   document.addEventListener("keydown", onKey);
-  root.leave = () => { document.removeEventListener("keydown", onKey); root.ready = false; };
+  root.leave = () => { document.removeEventListener("keydown", onKey); watcher.disconnect(); root.ready = false; };
   return root.leave;
 }

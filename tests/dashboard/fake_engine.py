@@ -35,7 +35,7 @@ from data.trades import Trades
 from engine import Status, SymbolStatus, System
 from utils.clock import US_PER_S
 from utils.delays import Delay
-from utils.errors import InputError, StorageError, TooFewObservations
+from utils.errors import AnalysisError, InputError, StorageError, TooFewObservations
 from utils.versions import versions
 
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00:00 UTC
@@ -115,6 +115,12 @@ class FakeEngine:
 
     def dismiss_storage_note(self) -> None:
         self.storage_note = None
+
+    def metric(self, symbol_y: str, symbol_x: str, timeframe: str, name: str) -> float:
+        try:
+            return self.analysis(symbol_y, symbol_x, timeframe, PairParams()).reading().get(name, float("nan"))
+        except (AnalysisError, InputError):
+            return float("nan")
 
     def alert_history(self, limit: int = 1_000, rule_id: str | None = None, before: int | None = None) -> list[Any]:
         return []

@@ -185,3 +185,20 @@ def test_the_theme_switch_holds_on_every_page_and_over_a_reload(page):
     page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=30_000)
     page.keyboard.press("t")
     page.wait_for_function(f"() => ({ground})() === '#0c0f16'", timeout=15_000)
+
+
+def test_sound_and_notice_of_alerts_are_a_choice_of_the_browser(page):
+    button = page.get_by_role("button", name="Sound and notice of alerts")
+    assert button.get_attribute("aria-pressed") == "false"
+    page.keyboard.press("n")
+    page.wait_for_function("() => localStorage.getItem('pairscope-sound') === 'on'")
+    assert button.get_attribute("aria-pressed") == "true"
+    page.evaluate("""() => {
+        const toast = document.createElement("div");
+        toast.dataset.testid = "stToast";
+        toast.append("ETHUSDT/BTCUSDT |z| > 2 fired");
+        document.body.append(toast);
+    }""")
+    page.wait_for_function("() => window.__pairscopeTold === 'ETHUSDT/BTCUSDT |z| > 2 fired'")
+    page.keyboard.press("n")
+    page.wait_for_function("() => localStorage.getItem('pairscope-sound') === 'off'")

@@ -5,6 +5,7 @@ import html
 import io
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ import config
 import engine as engines
 from dashboard import formats, rules, studies, views
 from dashboard.advanced import sentence
-from dashboard.live.figures import FIGURES
+from dashboard.live.figures import FIGURES, rule_levels
 from dashboard.pages import advanced, microstructure, overview, pair, signals
 from dashboard.view import TOPICS, View
 from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
@@ -601,3 +602,35 @@ def test_every_topic_offers_its_numbers(engine):
     for topic in TOPICS:
         labels = [button.label for button in open_page("advanced", topic=topic).get("download_button")]
         assert labels == [f"{download.label}, CSV" for download in advanced.DOWNLOADS[topic]]
+
+
+def test_a_rule_on_any_metric_is_added_in_the_sidebar_by_default_at_its_level_of_now(engine):
+    app = open_page("pair")
+    app.selectbox(key="quick-metric").set_value("correlation").run()
+    app.selectbox(key="quick-condition").set_value("<").run()
+    app.number_input(key="quick-for").set_value(5.0).run()
+    app.button(key="quick-add").click().run()
+    (rule,) = engine.alerts.rules()
+    now = engine.metric("ETHUSDT", "BTCUSDT", "1s", "correlation")
+    assert (rule.metric, rule.condition, rule.threshold, rule.for_s) == ("correlation", "<", now, 5.0)
+    assert (rule.symbol_y, rule.symbol_x, rule.timeframe) == ("ETHUSDT", "BTCUSDT", "1s")
+
+
+def test_a_quick_rule_without_a_level_is_refused_with_a_word(engine):
+    engine.bars_held = 0
+    app = open_page()
+    app.button(key="quick-add").click().run()
+    assert not engine.alerts.rules() and "a rule needs a level" in app.warning[0].value
+
+
+def test_levels_of_rules_on_the_z_score_shown_are_drawn(engine):
+    view = View.default(engine.symbols)
+    for fields in (
+        {"condition": "outside", "threshold": 1.5},
+        {"condition": ">", "threshold": 2.5},
+        {"condition": ">", "threshold": 9.0, "enabled": False},
+    ):
+        engine.alerts.add(rules.on_pair(view) | {"metric": "zscore"} | fields)
+    engine.alerts.add(rules.on_pair(view) | {"metric": "pvalue", "condition": "<", "threshold": 0.05})
+    assert rule_levels(engine, view) == [-1.5, 1.5, 2.5]
+    assert rule_levels(engine, replace(view, window=90)) == []
