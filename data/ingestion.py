@@ -139,6 +139,7 @@ class Ingestion:
     contiguous : ids follow each other, so a hole is a loss. Otherwise (raw futures trades, whose ids have
         legitimate holes) a batch is ordered by id and what is not newer than the newest is a repeat.
     hold_s : how long a trade above a hole waits for the missing ones
+    clock_s, clock_us : time that passes, and time that gaps are noted with
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class Ingestion:
         contiguous: bool,
         hold_s: float = HOLD_S,
         clock_s: Callable[[], float] = monotonic_s,
+        clock_us: Callable[[], int] | None = None,
     ) -> None:
         self.on_emit: list[Callable[[Trades], None]] = []
         self.reconnects: Callable[[], int] = lambda: 0  # of the feed so far
@@ -159,6 +161,7 @@ class Ingestion:
         self.emit_lock = threading.RLock()  # held while rows are accepted: order, books and listeners agree
         self._buffer, self._mirror = buffer, mirror
         self._contiguous, self._hold_s, self._clock_s = contiguous, hold_s, clock_s
+        self._clock_us = clock_us or (lambda: now_us())
         self._books: dict[str, _Books] = {}
         self._arrived_s = 0.0  # when the batch in hand came
         if mirror is not None:
@@ -327,7 +330,7 @@ class Ingestion:
         self._arrived_s = books.held[first][0]
         symbol = books.held[first][1].symbol
         assert books.next_id is not None
-        gap = Gap(symbol, books.next_id, first - 1, self._cause(books), now_us())
+        gap = Gap(symbol, books.next_id, first - 1, self._cause(books), self._clock_us())
         books.holes.append(_Hole(gap, gap.last_id))
         books.next_id = first
         self.gaps_version += 1
@@ -357,7 +360,7 @@ class Ingestion:
 
     def _fill(self, books: _Books, hole: _Hole, ids: np.ndarray) -> None:
         """Take ids, increasing, out of the gap that they lie in."""
-        left, filled = hole.filled(ids, now_us())
+        left, filled = hole.filled(ids, self._clock_us())
         at = books.holes.index(hole)
         books.holes[at : at + 1] = left
         if filled is not None:

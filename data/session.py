@@ -1,7 +1,8 @@
 """One open market: a feed, the sequencer behind it, memory, mirror and bars, under one start and one stop."""
 
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from data.rebuild import Rebuild
 from data.resampler import Resampler
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
-from utils.clock import monotonic_s
+from utils.clock import US_PER_S, monotonic_s
 
 RESUME_TRADES = 200_000  # newest stored trades per symbol that a live session begins with
 ALWAYS_STORED = "1m"  # bars of this width are written for every symbol, watched or not
@@ -37,16 +38,16 @@ class _Bars:
         self.stored_least_us = stored_least_us // self._width_us * self._width_us
         self._stored_through_us = 0
         self._stored_version = 0
-        self._waiting: list[Trades] = []
+        self._waiting: deque[Trades] = deque()
         self._lock = threading.Lock()
 
     def add(self, trades: Trades) -> None:
-        self._waiting.append(trades)  # one writer, and list.append is atomic
+        self._waiting.append(trades)  # needs no lock: nobody ever puts another deque in its place
 
     def catch_up(self) -> Resampler:
         """The resampler with everything that has arrived."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if waiting:
                 self.resampler.update(Trades.concat(waiting[0].symbol, waiting))
         return self.resampler
@@ -76,7 +77,10 @@ class _Bars:
 
 
 class Session:
-    """Everything that belongs to one market. Trades of another market are another session."""
+    """Everything that belongs to one market. Trades of another market are another session.
+
+    clock_us : time as it passes in this market, microseconds, where that is not the time of this machine
+    """
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Session:
         history: Rest | None = None,
         repair_most: int = 1_000_000,
         quote_feed: QuoteFeed | None = None,
+        clock_us: Callable[[], int] | None = None,
     ) -> None:
         self.feed = feed
         self.quote_feed = quote_feed
@@ -94,7 +99,10 @@ class Session:
         self.database = database
         self.buffer = TickBuffer(capacity)
         self.mirror = Mirror(database, feed.venue, feed.stream)
-        self.ingestion = Ingestion(self.buffer, self.mirror, contiguous=feed.contiguous)
+        self._clock_us = clock_us
+        self.ingestion = Ingestion(
+            self.buffer, self.mirror, contiguous=feed.contiguous, clock_s=self.clock_s, clock_us=clock_us
+        )
         self.ingestion.reconnects = lambda: feed.state.reconnects
         self.ingestion.market_us = feed.market_us
         self.history = history
@@ -110,6 +118,10 @@ class Session:
         self._rebuild = Rebuild(database, feed.venue, feed.stream, self._beyond_memory, self.mirror.put_bars)
         self.ingestion.on_emit.append(self._emitted)
 
+    def clock_s(self) -> float:
+        """Seconds that pass in this market: on the monotonic clock, or on a clock of the market's own."""
+        return monotonic_s() if self._clock_us is None else self._clock_us() / US_PER_S
+
     @property
     def live(self) -> bool:
         """Whether the trades come from the exchange, now."""
@@ -124,7 +136,7 @@ class Session:
         """
         self.mirror.start()
         self.follow(symbols)
-        if isinstance(self.feed, QuotingFeed):
+        if isinstance(self.feed, QuotingFeed) and self.feed.quote_sink is None:
             self.feed.quote_sink = self.quotes
         self.feed.start(self.ingestion)
         if self.quote_feed is not None:
@@ -173,9 +185,17 @@ class Session:
         self.ingestion.resume(symbol, int(stored.trade_id[-1]), missing, int(stored.ts_us[-1]))
 
     def housekeep(self, final: bool = False) -> None:
-        """What has to happen now and then: give up held trades, mark bars that miss trades, write closed bars."""
-        self.ingestion.tick(float("inf") if final else monotonic_s())
+        """What has to happen now and then."""
+        self.settle(final)
+        self.store_bars(final)
+
+    def settle(self, final: bool = False) -> None:
+        """Give up held trades that have waited for long enough, and mark the bars that miss trades."""
+        self.ingestion.tick(float("inf") if final else self.clock_s())
         self._mark_gaps()
+
+    def store_bars(self, final: bool = False) -> None:
+        """Write closed bars, some of them or, finally, all."""
         now_us = self.feed.market_us()
         for (symbol, timeframe), bars in list(self._bars.items()):
             while self._store_closed(symbol, timeframe, bars, now_us) and final:

@@ -81,7 +81,7 @@ def decode_quotes(frames: Iterable[bytes], received_us: int | None = None) -> De
             message = read_message(frame, batch)
             if message is not None:
                 _sort_message(message, batch)
-    if received_us is None:
+    if received_us is None and any(event.time is None for event in events):
         events = [event for event in events if not _is_timeless(event, batch)]
     if events:
         newest = max([event.event_time for event in events])
@@ -105,8 +105,11 @@ def _quotes(events: list[_BookTicker], received_us: int, batch: Decoded) -> list
 
 def _columns(events: Sequence[_BookTicker], received_us: int) -> tuple[np.ndarray, ...]:
     size = len(events)
-    texts = [[getattr(event, name) for event in events] for name in SIDES.values()]
-    numbers = decimals([text for column in texts for text in column])
+    texts = [event.bid for event in events]  # written out: a loop over names costs half as much again
+    texts += [event.bid_qty for event in events]
+    texts += [event.ask for event in events]
+    texts += [event.ask_qty for event in events]
+    numbers = decimals(texts)
     times = [received_us if event.time is None else event.time * US_PER_MS for event in events]
     ids = np.array([event.update_id for event in events], np.int64)
     return (ids, np.array(times, np.int64), *(numbers[k * size : (k + 1) * size] for k in range(4)))

@@ -8,6 +8,7 @@ ticks : one JSON object a line with `symbol`, `ts` (ISO 8601 or epoch), `price` 
     The side is told by the tick rule (a rise was bought, a fall sold, an equal price as before).
 
 A line that cannot be read is counted as rejected; compressed data that ends early plays as far as it goes.
+Recordings of our own (`data.feeds.recorder`) are frames behind a line that says what they are.
 """
 
 import json
@@ -15,7 +16,7 @@ import re
 import stat
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from config import clean_symbol
 from data.feeds.binance import Decoded, decode
 from data.feeds.book_ticker import decode_quotes
+from data.feeds.manifest import MANIFEST, Manifest
 from data.quotes import Quotes
 from data.trades import Trade, Trades
 from utils.clock import us_from_epoch, us_from_iso
@@ -84,19 +86,22 @@ class Recording:
         self.path = path
         self.bytes_read = 0  # of the file as it lies on disk
         self.note = ""  # why reading ended early, where it did
+        self.manifest: Manifest | None = None  # of a recording of our own
         self.size = self._check()
         self.kind = self._tell_kind()
         self.found: dict[str, Found] = self._peek()
+        if self.manifest is not None:
+            self._add_quiet(self.manifest.symbols)
 
-    def blocks(self, quotes: bool = False) -> Iterator[Block]:
-        """Every block of the file, from its beginning, with its quotes or without.
+    def blocks(self, frames: "FrameReader | None" = None) -> Iterator[Block]:
+        """Every block of the file, from its beginning; read by `frames`, where they go on from another file.
 
         Ids of kind "ticks" are zeros, still to be given. A quote of spot carries no time: it has that of the newest
         trade before it in the file, and before the first trade there is none, so that it is left out.
         """
         self.bytes_read, self.note = 0, ""
-        to_block: Callable[[list[bytes]], Block] = _Frames(quotes).block if self.kind == "frames" else _Ticks().block
-        return map(to_block, self._lines())
+        reader = (frames or FrameReader()) if self.kind == "frames" else _Ticks()
+        yield from map(reader.block, self._lines())
 
     def fingerprint(self) -> int:
         """CRC-32 of the uncompressed content (from the trailer of a gzip file: the same without reading it)."""
@@ -127,6 +132,7 @@ class Recording:
     def _tell_kind(self) -> str:
         """The kind, by the first line that tells it: a capture may begin with a broken one."""
         lines = [line for line in next(self._lines(), []) if line.strip()][:KIND_LINES]
+        self.manifest = Manifest.of(lines[0]) if lines else None
         kind = next(filter(None, map(_kind, lines)), None)
         if kind is None:
             first = lines[0].strip()[:100].decode("utf-8", "replace") if lines else ""
@@ -148,6 +154,12 @@ class Recording:
             raise RecordingError(f"{self.path} holds no trade among its first {seen:,} bytes of {self.kind}")
         return found
 
+    def _add_quiet(self, symbols: Iterable[str]) -> None:
+        """Symbols that were recorded and do not trade near the beginning."""
+        first = min(self.found.values(), key=lambda found: found.first_us)
+        for symbol in symbols:
+            self.found.setdefault(symbol, first)
+
     def _lines(self) -> Iterator[list[bytes]]:
         """The lines of one chunk after the other, without line ends."""
         rest = b""
@@ -168,7 +180,7 @@ class Recording:
             raw = self._raw()
             head = next(raw, b"")
             whole = chain([head], raw)
-            text = _inflate(whole) if head.startswith(GZIP_MAGIC) else whole
+            text = inflate(whole) if head.startswith(GZIP_MAGIC) else whole
             yield next(text, b"").removeprefix(BYTE_ORDER_MARK)
             yield from text
         except (OSError, EOFError, zlib.error) as exc:
@@ -181,7 +193,7 @@ class Recording:
                 yield data
 
 
-def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Gunzipped text in pieces of at most CHUNK, all members; EOFError where the data is cut off."""
     inflater = zlib.decompressobj(GZIP_WBITS)
     for chunk in chunks:
@@ -219,30 +231,33 @@ def _kind(line: bytes) -> str | None:
 # --- frames ---------------------------------------------------------------------------------------
 
 
-class _Frames:
+class FrameReader:
     """Turns lines to trades and quotes; keeps the newest line of a trade for the time of quotes that carry none."""
 
-    def __init__(self, quotes: bool) -> None:
+    def __init__(self, quotes: bool = False) -> None:
         self._wants_quotes = quotes
         self._trade = b""
 
     def block(self, lines: list[bytes]) -> Block:
-        """Rows of lines. Book events outnumber trades: a byte test passes them by before anything is decoded."""
+        """Rows of lines. Book events outnumber trades: byte tests pass them by before anything is decoded."""
         block = Block()
         by_kind: dict[str, list[bytes]] = {kind: [] for kind in STREAMS}
         timed: list[bytes] = []
         timeless: dict[bytes, list[bytes]] = {}  # by the trade before them
+        wants_quotes, others = self._wants_quotes, 0
         for line in lines:
-            if b'rade"' in line:
+            if wants_quotes and b'bookTicker"' in line and line.endswith(b"}"):  # first: they are most of all lines
+                others += 1
+                quotes = timed if b'"T":' in line else timeless.setdefault(self._trade, [])
+                quotes.append(line[line.find(b"{") :])
+            elif b'rade"' in line and not line.startswith(MANIFEST):
                 self._trade = line
                 by_kind["aggTrade" if b'aggTrade"' in line else "trade"].append(line[line.find(b"{") :])
             elif line.endswith(b"}"):
-                block.other += 1
-                if self._wants_quotes and b'bookTicker"' in line:
-                    quotes = timed if b'"T":' in line else timeless.setdefault(self._trade, [])
-                    quotes.append(line[line.find(b"{") :])
+                others += 1
             elif not _is_frame_or_blank(line):
                 block.rejected[None, "line"] += 1
+        block.other += others
         for kind, frames in by_kind.items():
             if frames:
                 _add_trades(block, kind, decode(frames, kind))
@@ -315,6 +330,14 @@ def _tick(line: bytes) -> Trade:
     except (ValueError, OverflowError):
         raise InputError(f"unreadable time {row.ts!r}", "time") from None
     return Trade(clean_symbol(row.symbol), 0, ts_us, row.price, row.size, False)
+
+
+def tick_us(line: bytes) -> int | None:
+    """Time of a tick, microseconds; None where the line is none."""
+    try:
+        return _tick(line).ts_us
+    except (InputError, ValueError):
+        return None
 
 
 def _us(ts: str | int | float) -> int:

@@ -6,33 +6,35 @@ Each file is read a block at a time. A trade is due at the running maximum of tr
 the time that was recorded); trades of all files are released in that order, those of the file named earlier first
 where times are equal. The order depends on nothing but the files: two replays deliver the same sequences.
 Best quotes that a file holds go with its trades, where somebody takes them; they neither hold up nor move the clock.
+
+With a gate the replay stops at every full second of market time, where a bar can close, until that moment has been
+judged: what is judged, and on which trades, depends on nothing but the files either, at any speed. A silence of more
+than QUIET seconds has no moments but its first ones, up to the second of the next trade.
 """
 
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TypeVar
 from zlib import crc32
 
-import numpy as np
-
 from data.feeds.feed import FeedState, Sink
+from data.feeds.gate import Gate, Moment
+from data.feeds.merge import Chain, Merge, Rejected
+from data.feeds.pace import Pace
 from data.feeds.recording import Found, Recording
-from data.quotes import QUOTES_KEPT, Quotes, QuoteSink
-from data.trades import Columns, Trades
+from data.feeds.span import last_trade_us
+from data.quotes import QuoteSink
 from utils import logger
-from utils.clock import LATEST_US, US_PER_S, monotonic_s
+from utils.clock import US_PER_S, iso_from_us, monotonic_s
 from utils.errors import InputError, RecordingError
 
 TICK_S = 0.03  # wall time between two deliveries
+QUIET = 60  # moments without a trade between them, after which the next one is that of the next trade
+STEPS = ("trade", "second")
 
 _LOG = logger.get("feed.replay")
-
-C = TypeVar("C", bound=Columns)
-Rejected = Counter[tuple[str | None, str]]  # (symbol or None, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,221 +42,17 @@ class ReplayPosition:
     """How far a replay is."""
 
     files: int
-    position_us: int  # newest trade time released
+    position_us: int  # market time reached
     first_us: int  # time of the first trade
-    last_us: int | None  # time of the last trade; None until all was played
+    last_us: int | None  # time of the last trade; None until it is known
     bytes_read: int  # of the files as they lie on disk; a little ahead of what was released
     bytes_total: int
     speed: float  # times real time; 0 is as fast as possible
-
-
-class Pace:
-    """Which market time is due at a monotonic time: a line through an anchor, at `speed` times real time."""
-
-    def __init__(self, start_us: int, speed: float) -> None:
-        self._lock = threading.Lock()
-        self._anchor_us = start_us
-        self._anchor_s: float | None = None  # None while it stands still
-        self._speed = _checked(speed)
-
-    @property
-    def speed(self) -> float:
-        """Times real time; 0 is as fast as possible."""
-        return self._speed
-
-    @property
-    def stands(self) -> bool:
-        """Whether it stands still, as it does until `play`."""
-        return self._anchor_s is None
-
-    def due_us(self, now_s: float) -> int:
-        """Newest market time that may be released."""
-        with self._lock:
-            if self._anchor_s is None:
-                return self._anchor_us
-            if self._speed == 0:
-                return LATEST_US
-            return min(LATEST_US, self._anchor_us + round((now_s - self._anchor_s) * self._speed * US_PER_S))
-
-    def play(self, now_s: float) -> None:
-        """Go on from where it stands."""
-        with self._lock:
-            if self._anchor_s is None:
-                self._anchor_s = now_s
-
-    def pause(self, reached_us: int) -> None:
-        """Stand still where the release has got to, which may lag behind what is due."""
-        with self._lock:
-            if self._anchor_s is not None:
-                self._anchor_us, self._anchor_s = reached_us, None
-
-    def set_speed(self, speed: float, now_s: float, reached_us: int) -> None:
-        """Another speed from where the release has got to. Raises InputError where it is below 0 or not finite."""
-        speed = _checked(speed)
-        with self._lock:
-            self._speed = speed
-            if self._anchor_s is not None:
-                self._anchor_us, self._anchor_s = reached_us, now_s
-
-
-def _checked(speed: float) -> float:
-    if not 0 <= speed < np.inf:
-        raise InputError(f"speed must be >= 0 (0 = as fast as possible), was {speed!r}", "speed")
-    return float(speed)
-
-
-class _Reader:
-    """One file in play, a block at a time."""
-
-    def __init__(
-        self, recording: Recording, kinds: dict[str, str], symbols: frozenset[str] | None, quotes: bool = False
-    ) -> None:
-        self.rejected_quotes: Rejected = Counter()  # in the newest block
-        self.ended = False  # no block is left; rows of the last one may still be pending
-        self.watermark_us = 0  # rows of the blocks to come are due at this time or later
-        self.other = 0
-        self._blocks = recording.blocks(quotes)
-        self._kinds = kinds  # symbol -> the kind that is played, one for all files: the first seen stays
-        self._symbols = symbols
-        self._pending: list[tuple[np.ndarray, Trades]] = []  # when due, rows; one for each symbol
-        self._quotes: dict[str, tuple[np.ndarray, Quotes]] = {}  # by symbol; they hold nothing up
-
-    @property
-    def finished(self) -> bool:
-        """Whether all of the file was released."""
-        return self.ended and not self._pending
-
-    def load(self) -> Rejected:
-        """Read the next block where the current one is used up; what was rejected in it."""
-        block = None if self._pending else next(self._blocks, None)
-        if block is None:
-            self.ended = self.ended or not self._pending
-            self.rejected_quotes = Counter()
-            return Counter()
-        self.other += block.other
-        floor_us = self.watermark_us
-        for kind, trades in block.trades:
-            if self._is_played(kind, trades):
-                due_us = np.maximum.accumulate(np.maximum(trades.ts_us, floor_us))
-                self._pending.append((due_us, trades))
-                self.watermark_us = max(self.watermark_us, int(due_us[-1]))
-        for quotes in block.quotes:
-            if self._is_chosen(quotes.symbol):
-                self._hold(quotes)
-        self.rejected_quotes = self._chosen(block.rejected_quotes)
-        return self._chosen(block.rejected)
-
-    def release(self, until_us: int) -> Iterator[tuple[np.ndarray, Trades]]:
-        """Pending rows due at or before a time."""
-        pending, self._pending = self._pending, []
-        for due_us, trades in pending:
-            cut = int(np.searchsorted(due_us, until_us, "right"))
-            if cut:
-                yield due_us[:cut], trades[:cut]
-            if cut < due_us.size:
-                self._pending.append((due_us[cut:], trades[cut:]))
-
-    def release_quotes(self, until_us: int) -> Iterator[tuple[np.ndarray, Quotes]]:
-        """The same of quotes."""
-        for symbol, (due_us, quotes) in self._quotes.items():
-            cut = int(np.searchsorted(due_us, until_us, "right"))
-            if cut:
-                self._quotes[symbol] = due_us[cut:], quotes[cut:]
-                yield due_us[:cut], quotes[:cut]
-
-    def _hold(self, quotes: Quotes) -> None:
-        """Keep quotes until they are due, the newest QUOTES_KEPT of them: who takes them holds no more either."""
-        due_us, held = self._quotes.get(quotes.symbol, (np.empty(0, np.int64), Quotes.empty(quotes.symbol)))
-        floor_us = int(due_us[-1]) if due_us.size else 0
-        new_us = np.maximum.accumulate(np.maximum(quotes.ts_us, floor_us))
-        rows = Quotes.concat(quotes.symbol, (held, quotes))[-QUOTES_KEPT:]
-        self._quotes[quotes.symbol] = np.concatenate((due_us, new_us))[-QUOTES_KEPT:], rows
-
-    def _chosen(self, rejected: Rejected) -> Rejected:
-        return Counter({key: count for key, count in rejected.items() if self._is_chosen(key[0])})
-
-    def _is_chosen(self, symbol: str | None) -> bool:
-        return self._symbols is None or symbol is None or symbol in self._symbols
-
-    def _is_played(self, kind: str, trades: Trades) -> bool:
-        if not self._is_chosen(trades.symbol):
-            return False
-        if self._kinds.setdefault(trades.symbol, kind) == kind:
-            return True
-        self.other += len(trades)  # trades and aggregates of one symbol are the same prints, counted apart
-        return False
-
-
-class _Merge:
-    """All files in play, released in the order of time."""
-
-    def __init__(
-        self,
-        recordings: Sequence[Recording],
-        found: dict[str, Found],
-        symbols: frozenset[str] | None,
-        quotes: bool = False,
-    ):
-        self._kinds = {symbol: first.kind for symbol, first in found.items()}
-        self._readers = [_Reader(recording, self._kinds, symbols, quotes) for recording in recordings]
-        self._count: Counter[str] = Counter()  # trades released, by symbol
-        self.reached_us = 0  # everything due until here was released
-        self.position_us = 0  # newest trade released
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything was released."""
-        return all(reader.finished for reader in self._readers)
-
-    @property
-    def released(self) -> int:
-        """Trades released."""
-        return self._count.total()
-
-    @property
-    def other(self) -> int:
-        """Lines read that carry no trade of this replay."""
-        return sum(reader.other for reader in self._readers)
-
-    def step(self, due_us: int) -> tuple[list[Trades], Rejected]:
-        """Read a block where one is needed; release what is due and whose place in the order is certain."""
-        rejected: Rejected = Counter()
-        for reader in self._readers:
-            rejected += reader.load()
-        certain_us = min((reader.watermark_us for reader in self._readers if not reader.ended), default=LATEST_US)
-        self.reached_us = min(due_us, certain_us)
-        parts: dict[str, list[tuple[np.ndarray, Trades]]] = {}
-        for reader in self._readers:
-            for due, trades in reader.release(self.reached_us):
-                parts.setdefault(trades.symbol, []).append((due, trades))
-                self.position_us = max(self.position_us, int(due[-1]))
-        return [self._numbered(_by_time(symbol, rows)) for symbol, rows in parts.items()], rejected
-
-    def quotes(self) -> tuple[list[Quotes], Rejected]:
-        """Quotes due by the newest step that were not released yet; what was rejected in its blocks."""
-        rejected: Rejected = Counter()
-        parts: dict[str, list[tuple[np.ndarray, Quotes]]] = {}
-        for reader in self._readers:
-            rejected += reader.rejected_quotes
-            for due, quotes in reader.release_quotes(self.reached_us):
-                parts.setdefault(quotes.symbol, []).append((due, quotes))
-        return [_by_time(symbol, rows) for symbol, rows in parts.items()], rejected
-
-    def _numbered(self, trades: Trades) -> Trades:
-        """With ids 1, 2, 3, ... where the recording has none."""
-        before = self._count[trades.symbol]
-        self._count[trades.symbol] += len(trades)
-        if self._kinds[trades.symbol] != "ticks":
-            return trades
-        return replace(trades, trade_id=np.arange(before + 1, before + 1 + len(trades), dtype=np.int64))
-
-
-def _by_time(symbol: str, rows: Sequence[tuple[np.ndarray, C]]) -> C:
-    """Rows of several files in the order in which they are due."""
-    if len(rows) == 1:
-        return rows[0][1]
-    order = np.argsort(np.concatenate([due_us for due_us, _ in rows]), kind="stable")
-    return type(rows[0][1]).concat(symbol, [columns for _, columns in rows])[order]
+    share: float  # of the recording that was played: of its time, or of its bytes while its end is not known
+    paused: bool
+    seeking_us: int | None  # where it is going to without pause, if so
+    standing: bool  # nothing is being delivered or judged, and nothing will be until it is told to go on
+    ended: bool
 
 
 def _check_together(recordings: Sequence[Recording], symbols: set[str]) -> None:
@@ -282,12 +80,22 @@ def _is_contiguous(found: Found) -> bool:
     return found.kind != "trade" or found.market == "spot"
 
 
+def _chained(recordings: Iterable[Recording]) -> list[Chain]:
+    """The parts of each recording together, in their order."""
+    chains: dict[object, list[Recording]] = {}
+    for recording in recordings:
+        manifest = recording.manifest
+        key = recording.path if manifest is None else (manifest.venue, manifest.session)
+        chains.setdefault(key, []).append(recording)
+    return [sorted(parts, key=lambda one: one.manifest.part if one.manifest else 0) for parts in chains.values()]
+
+
 class ReplayFeed:
     """Recordings as a feed: merged by trade time, at `speed` times real time, then ended.
 
     Frames carry ids. Rows of a recording without ids get 1, 2, 3, ... per symbol in the order they are played, equal
     rows all kept; `stream` then names the content, so that two such recordings never share ids. The market clock is
-    the newest trade time delivered and stops at the end.
+    the newest trade time delivered, or the newest moment that was judged, and stops at the last trade.
 
     Parameters
     ----------
@@ -320,10 +128,22 @@ class ReplayFeed:
         self._position_us = self._first_us
         self._pace = Pace(self._first_us, speed)
         self._chosen = chosen if symbols is not None else None
-        self._merge = _Merge(self._recordings, every, self._chosen)
+        self._chains = _chained(self._recordings)
+        self._merge = Merge(self._chains, every, self._chosen)
         self.quote_sink: QuoteSink | None = None
+        self.gate: Gate | None = None  # where each moment waits to be judged; set before the start, None: nowhere
+        self._moment_us = self._first_us // US_PER_S * US_PER_S  # the newest that was judged
+        self._judged = 0  # trades that had been released by then
+        self._quiet = 0  # moments since the newest trade
+        self._next_us = self._moment_us + US_PER_S
+        self._wants_trade = False  # a step to the next trade is asked for
+        self._asked: object = None  # the newest command ...
+        self._stood_for: object = self  # ... and the one after which there was nothing left to do
+        self._plays_at_start = True
+        self._last_us: int | None = None  # as far as the ends of the files tell
+        self._ahead = threading.Thread(target=self._look_ahead, name="replay-span", daemon=True)
         self._end = ""  # why it ended, once it has
-        self._stopped = threading.Event()
+        self._wake, self._stopped = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -337,16 +157,36 @@ class ReplayFeed:
         return self._merge.other
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing will be delivered any more."""
+        return bool(self._end)
+
+    @property
+    def moment_us(self) -> int:
+        """The newest moment of market time: it never depends on how fast time passes."""
+        return self._moment_us
+
+    @property
     def position(self) -> ReplayPosition:
         """How far it is."""
+        at_us, last_us = self._position_us, self._last_known_us()
+        read = sum(recording.bytes_read for recording in self._recordings)
+        total = sum(recording.size for recording in self._recordings)
+        span_us = 0 if last_us is None else last_us - self._first_us
+        share = (at_us - self._first_us) / span_us if span_us else read / total
         return ReplayPosition(
             files=len(self._recordings),
-            position_us=self._position_us,
+            position_us=at_us,
             first_us=self._first_us,
-            last_us=self._position_us if self._end and self._merge.finished else None,
-            bytes_read=sum(recording.bytes_read for recording in self._recordings),
-            bytes_total=sum(recording.size for recording in self._recordings),
+            last_us=last_us,
+            bytes_read=read,
+            bytes_total=total,
             speed=self._pace.speed,
+            share=1.0 if self._is_over else min(share, 1.0),
+            paused=self._pace.stands,
+            seeking_us=None if self._end else self._pace.target_us,
+            standing=bool(self._end) or self._stands,
+            ended=bool(self._end),
         )
 
     @property
@@ -357,45 +197,119 @@ class ReplayFeed:
         mode, what = "LIVE", f"playing {len(self._recordings)} recording(s) {self._speed_text()}"
         if self._end:
             mode, what = "ENDED", self._end
+        elif self._pace.target_us is not None:
+            what = f"going to {iso_from_us(self._pace.target_us)}"
         elif self._pace.stands:
             mode, what = "PAUSED", "paused"
         return FeedState(mode, "; ".join([what, *filter(None, (recording.note for recording in self._recordings))]))
 
     def market_us(self) -> int:
-        """Newest trade time delivered; before the first, its time."""
+        """Market time reached; before the first trade, its time."""
         return self._position_us
 
+    # --- control ------------------------------------------------------------------------------
+
     def pause(self) -> None:
-        """Stand still; nothing is delivered until `play`."""
-        self._pace.pause(max(self._first_us, self._merge.reached_us))
+        """Stand still; nothing is delivered until it is told to go on."""
+        self._pace.pause(self._reached_us())
+        self._told()
 
     def play(self) -> None:
         """Go on."""
         self._pace.play(monotonic_s())
+        self._told()
 
     def set_speed(self, speed: float) -> None:
         """Go on at another speed; 0 is as fast as possible. Raises InputError where it is below 0."""
-        self._pace.set_speed(speed, monotonic_s(), max(self._first_us, self._merge.reached_us))
+        self._pace.set_speed(speed, monotonic_s(), self._reached_us())
+        self._told()
+
+    def step(self, to: str = "trade") -> None:
+        """Go to the next time at which anything traded, or ("second") to the next full second, and stand there.
+
+        Raises
+        ------
+        InputError
+            Another word.
+        """
+        if to not in STEPS:
+            raise InputError(f"a step goes to the next {' or '.join(STEPS)}, was {to!r}", "to")
+        self.pause()
+        if to == "trade":
+            self._wants_trade = True
+        else:
+            self._pace.seek((self._position_us // US_PER_S + 1) * US_PER_S)
+        self._told()
+
+    def seek(self, at_us: int) -> None:
+        """Go to a later time without pause, judging every moment on the way; there it stands or plays, as now.
+
+        Raises
+        ------
+        InputError
+            The time has passed: a replay goes forward only, and going back is to begin anew.
+        """
+        if at_us < self._position_us:
+            raise InputError(f"the time must be {self._position_us} or later, was {at_us}", "at_us")
+        self._pace.seek(at_us)
+        self._told()
+
+    def begin_at(self, at_us: int, plays: bool) -> None:
+        """Before the start: go to a time first, then play or stand."""
+        self._plays_at_start = plays
+        self._pace.seek(at_us)
+
+    def time_at(self, share: float) -> int:
+        """The market time at a share of the recording. It may have to be read to its end.
+
+        Raises
+        ------
+        InputError
+            Not a share of 0 to 1.
+        """
+        if not 0 <= share <= 1:
+            raise InputError(f"share must be between 0 and 1, was {share!r}", "share")
+        self.look_ahead(wait=True)
+        last_us = self._last_known_us() or self._position_us
+        return self._first_us + round(share * (last_us - self._first_us))
+
+    def look_ahead(self, wait: bool = False) -> None:
+        """Find out when the last trade was, in a thread of its own."""
+        if self._ahead.ident is None and self._last_us is None:
+            self._ahead.start()
+        if wait and self._ahead.ident is not None:
+            self._ahead.join()
+
+    # --- life ---------------------------------------------------------------------------------
 
     def start(self, sink: Sink) -> None:
         """Begin to deliver."""
         if self.quote_sink is not None:
-            self._merge = _Merge(self._recordings, self._found, self._chosen, quotes=True)
-        self._pace.play(monotonic_s())
+            self._merge = Merge(self._chains, self._found, self._chosen, quotes=True)
+        if self._plays_at_start:
+            self._pace.play(monotonic_s())
+        if self._pace.speed:  # as fast as possible the end is known soon enough, and reading it would cost speed
+            self.look_ahead()
         self._thread = threading.Thread(target=self._run, args=(sink,), name="replay", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop and join."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._wake.set()
+        if self.gate is not None:
+            self.gate.close()
+        for thread in (self._thread, self._ahead):
+            if thread is not None and thread.ident is not None:
+                thread.join()
         self._end = self._end or "stopped"
 
     def _run(self, sink: Sink) -> None:
         try:
             while not self._merge.finished and not self._stopped.is_set():
                 self._step(sink)
+            if self._merge.finished and self.gate is not None:
+                self.gate.stop_at(Moment(self._position_us, last=True))
         except Exception:
             _LOG.exception("the replay failed")
             self._end = "the replay failed: see the log"
@@ -403,24 +317,86 @@ class ReplayFeed:
         self._end = self._end_text() if self._merge.finished else "stopped"
 
     def _step(self, sink: Sink) -> None:
+        asked = self._asked
+        self._aim()
         due_us = self._pace.due_us(monotonic_s())
-        released, rejected = self._merge.step(due_us)
+        until_us = due_us if self.gate is None else min(due_us, self._next_us - 1)
+        self._deliver(sink, until_us)
+        if self._merge.finished or not self._merge.is_through(until_us):
+            return
+        if until_us < due_us:
+            self._judge()
+        elif self._pace.target_us == due_us:
+            self._pace.arrive(due_us, monotonic_s())
+            self._position_us = max(self._position_us, due_us)
+        elif not self._wants_trade:
+            self._stood_for = asked
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+
+    def _aim(self) -> None:
+        """Set a target where a step or a long silence asks for the time of the next trade, once that was read."""
+        next_us = self._merge.next_us if self._wants_trade or self._quiet >= QUIET else None
+        if next_us is None:
+            return
+        if self._wants_trade:
+            self._wants_trade = False
+            self._pace.seek(next_us)
+        if self._quiet >= QUIET:
+            self._quiet = 0
+            self._next_us = max(self._next_us, next_us // US_PER_S * US_PER_S)
+
+    def _judge(self) -> None:
+        """Let a moment be judged, if its time has come."""
+        if self._quiet >= QUIET:
+            return  # the next trade has to be read first
+        assert self.gate is not None
+        self._moment_us, self._next_us = self._next_us, self._next_us + US_PER_S
+        self._position_us = max(self._position_us, self._moment_us)
+        self._quiet = 0 if self._merge.released > self._judged else self._quiet + 1
+        self._judged = self._merge.released
+        self.gate.stop_at(Moment(self._moment_us))
+
+    def _deliver(self, sink: Sink, until_us: int) -> None:
+        released, rejected = self._merge.step(until_us)
         if self.quote_sink is not None:
-            self._deliver_quotes(self.quote_sink)
+            quotes, refused = self._merge.quotes()
+            for rows in quotes:
+                self.quote_sink.offer(rows)
+            _reject(self.quote_sink, refused)
         for trades in released:
             sink.offer(trades)
-        for (symbol, reason), count in rejected.items():
-            sink.reject(symbol, reason, count)
+        _reject(sink, rejected)
         self._position_us = max(self._position_us, self._merge.position_us)  # the clock never leads the trades
-        if self._merge.reached_us >= due_us and not self._merge.finished:
-            self._stopped.wait(TICK_S)
 
-    def _deliver_quotes(self, sink: QuoteSink) -> None:
-        quotes, rejected = self._merge.quotes()
-        for rows in quotes:
-            sink.offer(rows)
-        for (symbol, reason), count in rejected.items():
-            sink.reject(symbol, reason, count)
+    # --- what is known ------------------------------------------------------------------------
+
+    @property
+    def _stands(self) -> bool:
+        still = self._pace.stands and self._pace.target_us is None and not self._wants_trade
+        return still and self._stood_for is self._asked
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._end) and self._merge.finished
+
+    def _told(self) -> None:
+        """A command was given: look at it now."""
+        self._asked = object()
+        self.look_ahead()
+        self._wake.set()
+
+    def _reached_us(self) -> int:
+        return max(self._first_us, self._merge.reached_us)
+
+    def _last_known_us(self) -> int | None:
+        if self._is_over:
+            return self._position_us
+        return None if self._last_us is None else max(self._last_us, self._position_us)
+
+    def _look_ahead(self) -> None:
+        ends = [last_trade_us(parts[-1].path, parts[-1].kind, self._stopped.is_set) for parts in self._chains]
+        self._last_us = max((end for end in ends if end is not None), default=None)
 
     def _end_text(self) -> str:
         text = f"played to the end: {self._merge.released:,} trades"
@@ -428,3 +404,8 @@ class ReplayFeed:
 
     def _speed_text(self) -> str:
         return f"at {self._pace.speed:g} times real time" if self._pace.speed else "as fast as possible"
+
+
+def _reject(sink: Sink | QuoteSink, rejected: Rejected) -> None:
+    for (symbol, reason), count in rejected.items():
+        sink.reject(symbol, reason, count)

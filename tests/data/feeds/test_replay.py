@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from data.feeds import recording
 from data.feeds.binance import SPOT, USDM, Market, format_trade
-from data.feeds.replay import Pace, ReplayFeed
+from data.feeds.pace import Pace
+from data.feeds.replay import ReplayFeed
 from data.trades import Trade, Trades
 from tests.market import market
 from utils.clock import LATEST_US, US_PER_S, iso_from_us
@@ -495,7 +496,7 @@ def test_stop_in_mid_stream_is_quick_and_final(tmp_path: Path) -> None:
     feed.stop()
     assert time.monotonic() - began < 1
     assert feed.state.mode == "ENDED"
-    assert feed.position.last_us is None
+    assert (feed.position.position_us, feed.position.share) == (START_US + 1_000, 0.0)
     assert not any(thread.name == "replay" for thread in threading.enumerate())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.feeds import replay
+from data.feeds import merge
 from data.feeds.binance import SPOT, USDM, Market, format_trade
 from data.feeds.book_ticker import format_quote
 from data.feeds.replay import ReplayFeed
@@ -101,7 +101,7 @@ def test_only_the_symbols_asked_for_have_quotes_and_bad_ones_are_counted(tmp_pat
 
 
 def test_more_quotes_than_anybody_holds_are_not_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(replay, "QUOTES_KEPT", 10)
+    monkeypatch.setattr(merge, "QUOTES_KEPT", 10)
     rows = [quote(k, START_US + k * 1_000) for k in range(100)] + [trade(1, START_US + 200_000)]
     _, book, _ = played_quotes(written(tmp_path / "a", rows, USDM))
     assert book.snapshot("BTCUSDT").update_id.tolist() == list(range(90, 100))
