@@ -237,6 +237,12 @@ class Ingestion:
                 and (books.reconnects == self.reconnects())
             )
 
+    @property
+    def holds(self) -> bool:
+        """Whether trades wait for those before them."""
+        with self.emit_lock:
+            return any(books.held for books in self._books.values())
+
     def open_gaps(self) -> list[Gap]:
         """What is missing now, by symbol and id."""
         with self.emit_lock:

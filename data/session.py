@@ -189,6 +189,11 @@ class Session:
         self.settle(final)
         self.store_bars(final)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether `settle` has anything to do."""
+        return self.ingestion.holds or self.ingestion.gaps_version != self._gaps_version
+
     def settle(self, final: bool = False) -> None:
         """Give up held trades that have waited for long enough, and mark the bars that miss trades."""
         self.ingestion.tick(float("inf") if final else self.clock_s())

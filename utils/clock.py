@@ -74,6 +74,11 @@ def iso_from_us(us: int) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def utc_stamp(us: int) -> str:
+    """A time as part of a file name, to the second: `20240808T235416Z`."""
+    return datetime.fromtimestamp(us // US_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def hhmmss(us: int, zone: str = UTC_ZONE) -> str:
     """Time of day in a zone, `23:54:16`: for labels."""
     return _moment(us, zone).strftime("%H:%M:%S")

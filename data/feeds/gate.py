@@ -1,6 +1,7 @@
 """The gate between a replay and those who judge it: time passes from moment to moment, and waits at each of them."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -13,15 +14,21 @@ class Moment:
 
 
 class Gate:
-    """One thread delivers and stops at moments, another judges them; neither runs ahead of the other."""
+    """One thread delivers and stops at moments, another judges them; neither runs ahead of the other.
 
-    def __init__(self) -> None:
+    needed : whether there is anything to judge at a moment; where not, time passes without a change of threads
+    """
+
+    def __init__(self, needed: Callable[[Moment], bool] = lambda moment: True) -> None:
+        self._needed = needed
         self._changed = threading.Condition()
         self._moment: Moment | None = None
         self._closed = False
 
     def stop_at(self, moment: Moment) -> bool:
         """Wait until this moment has been judged; False where the gate was closed before."""
+        if not self._needed(moment):
+            return True
         with self._changed:
             self._moment = moment
             self._changed.notify_all()

@@ -80,6 +80,7 @@ class Recording:
     ------
     RecordingError
         It cannot be read, is empty, is of no known kind, or holds no trade where one was looked for (64 MB of text).
+        A part of a recording of our own may hold none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +91,7 @@ class Recording:
         self.size = self._check()
         self.kind = self._tell_kind()
         self.found: dict[str, Found] = self._peek()
-        if self.manifest is not None:
+        if self.manifest is not None and self.found:
             self._add_quiet(self.manifest.symbols)
 
     def blocks(self, frames: "FrameReader | None" = None) -> Iterator[Block]:
@@ -150,7 +151,7 @@ class Recording:
             seen += sum(map(len, lines))
             if seen >= (PEEK_BYTES if found else PEEK_LIMIT):
                 break
-        if not found:
+        if not found and self.manifest is None:
             raise RecordingError(f"{self.path} holds no trade among its first {seen:,} bytes of {self.kind}")
         return found
 

@@ -114,9 +114,11 @@ class ReplayFeed:
     venue = "replay"
 
     def __init__(self, paths: Iterable[Path | str], speed: float = 1.0, symbols: Iterable[str] | None = None) -> None:
-        self._recordings = [Recording(path) for path in dict.fromkeys(Path(path).resolve() for path in paths)]
+        recordings = [Recording(path) for path in dict.fromkeys(Path(path).resolve() for path in paths)]
+        self._recordings = [recording for recording in recordings if recording.found]
         if not self._recordings:
-            raise RecordingError("a replay needs at least one recording")
+            empty = f": {recordings[0].path.name} holds no trade" if recordings else ""
+            raise RecordingError(f"a replay needs at least one recording{empty}")
         every = {symbol: found for recording in self._recordings for symbol, found in recording.found.items()}
         chosen = frozenset(symbol.upper() for symbol in symbols) if symbols is not None else frozenset(every)
         self._found = every

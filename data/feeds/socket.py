@@ -127,6 +127,7 @@ class SocketFeed:
         market.route(stream)
         self.venue, self.stream = market.venue, stream
         self.contiguous = stream in market.contiguous
+        self.tap: Callable[[list[bytes]], None] | None = None  # is shown every message as it came; returns at once
         self.bugs = 0  # batches lost to errors of our own code; each is in the log
         self._market, self._base_url, self._symbols = market, base_url, _checked(symbols)
         self._first_data_s, self._stale_s, self._dial_s = first_data_s, stale_s, dial_s
@@ -370,6 +371,8 @@ class SocketFeed:
         session.symbols, session.wanted = wanted, frozenset(wanted)
 
     def _deliver(self, session: _Session, messages: list[bytes], sink: Sink | QuoteSink) -> None:
+        if (tap := self.tap) is not None:
+            tap(messages)
         try:
             self._hand_over(session, self._decoded(messages), sink)
         except Exception:  # noqa: BLE001 - one bad batch must not end the feed: it is logged and counted

@@ -45,5 +45,14 @@ def test_nobody_waits_at_a_closed_gate():
     assert passed == [False, False] and gate.next(10) is None
 
 
+def test_a_moment_at_which_there_is_nothing_to_judge_passes_by_itself():
+    gate, passed = Gate(lambda moment: moment.at_us == 3), []
+    thread = passing(gate, 5, passed)
+    assert gate.next(10) == Moment(3) and passed == [True] * 3
+    gate.done()
+    thread.join(10)
+    assert passed == [True] * 5
+
+
 def test_without_a_moment_the_wait_ends():
     assert Gate().next(0) is None
