@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     replay: Annotated[tuple[Path, ...], NoDecode] = ()
     # Replay speed: 1 = as recorded, 20 = twenty times faster, 0 = as fast as possible.
     speed: float = Field(1.0, ge=0, le=1_000_000)
+    # Whether to record what the market sends, from the start on; it can be begun and ended at run time too.
+    record: bool = False
+    # Size of all recordings together, in 10^9 bytes, from which on the oldest are deleted; 0 = no limit. They lie in
+    # the folder `recordings` beside the database.
+    record_gb: float = Field(5.0, ge=0, le=1_000_000)
     # Bind address and port of the one server. Any host but loopback needs api_token.
     host: str = "127.0.0.1"
     port: int = Field(8501, ge=0, le=65_535)

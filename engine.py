@@ -2,7 +2,8 @@
 
 One market is open at a time, a `Session`: feed, sequencer, memory, mirror and bars of one venue. The evaluator
 thread moves it on: it gives up held trades, writes closed bars, judges the alert rules once a second, and, when
-the source is `auto`, decides between the exchange and the demo market.
+the source is `auto`, decides between the exchange and the demo market. In a replay all this happens at the full seconds
+of market time, and the replay waits for it: what comes of a recording depends on the recording alone.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from alerts.market import Quiet, Readings
 from alerts.notify import Heartbeat, Notifier
 from alerts.outbox import Mark
 from alerts.past import Past, told, would_have_fired
+from alerts.rules import AlertEvent
 from analytics.correlation.lead_lag import LeadLag, lead_lag
 from analytics.correlation.widths import WidthCorrelation, correlation_by_width
 from analytics.microstructure import (
@@ -45,8 +47,11 @@ from config import Settings
 from data import alert_rows, exporters, health, sqlite
 from data.exporters import Table
 from data.feeds.binance import MARKETS
+from data.feeds.control import ReplayControl
 from data.feeds.feed import Feed
-from data.feeds.replay import ReplayFeed
+from data.feeds.gate import Gate, Moment
+from data.feeds.recorder import RecordingStatus
+from data.feeds.replay import ReplayFeed, ReplayPosition
 from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import QuoteFeed, SocketFeed
@@ -55,14 +60,16 @@ from data.ingestion import Gap
 from data.inventory import Coverage, Holdings, Inventory
 from data.legs import closes, legs, trades_of
 from data.quotes import Quotes
+from data.recordings import Recorded, Recordings
 from data.retention import Retention
 from data.session import Session
+from data.state_hash import TIMEFRAMES, state_hash
 from data.stored import Span
 from data.trades import Trades
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.delays import Delay, Delays
-from utils.errors import AnalysisError, InputError, NotFound, PairscopeError, StorageError, TooFewObservations
+from utils.errors import AnalysisError, InputError, NotFound, PairscopeError, RecordingError, StorageError, TooFewObservations
 from utils.remember import Memory
 from utils.versions import versions
 
@@ -73,8 +80,10 @@ STEP_S = 0.1  # pause of the evaluator between rounds
 EVALUATE_S = 1.0  # seconds between judgements of the alert rules
 SETTLE_US = 300_000  # after the end of a second its trades are waited for, before rules are judged on its bar
 BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
+BACKLOG = 200_000  # trades that wait for the disk before a replay waits for it too
 WRITTEN_S = 1.5  # how long a switch waits for the disk
 REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
+STORE_US = 60 * US_PER_S  # market time after which a hasty replay writes its bars
 STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
 STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
 STALE_MUTE_S = 15.0  # ... or without any trade since the start
@@ -151,6 +160,7 @@ class Status:
     log_bytes: int = 0  # of SQLite's write-ahead log
     quotes: dict[str, QuoteStatus] = field(default_factory=dict)  # empty where no quote has come
     quote_feed: dict[str, Any] | None = None  # how the connection for quotes stands, where there is one
+    recording: dict[str, Any] | None = None  # how the newest recording stands, once there was one
     sqlite_writers: str = sqlite.WRITERS
     sqlite_breaks_shared_logs: bool = sqlite.breaks_shared_logs(sqlite3.sqlite_version_info)
 
@@ -222,6 +232,12 @@ class Engine:
         self._tapes_lock = threading.Lock()
         self._notes: dict[str, str] = {}
         self._inventory = Inventory(settings.database)
+        self.replay = ReplayControl(self._replayed, self._replay_again)
+        self._replay_files = settings.replay
+        self._replay_speed = settings.speed
+        self._replay_from: tuple[int, bool] | None = None  # where the next replay goes to first, and whether it plays
+        self._archive = Recordings(settings.database.parent / "recordings", settings.record_gb * 1e9, settings.record)
+        self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -255,6 +271,7 @@ class Engine:
             self._end_probe()
             if self._session is not None:
                 self._session.stop()
+            self._archive.detach("Pairscope was stopped")
 
     def health(self) -> str | None:
         """None while everything works, or the reason why not."""
@@ -579,13 +596,33 @@ class Engine:
             log_bytes=sqlite.log_bytes(self.settings.database),
             quotes=_quote_status(session, now_s),
             quote_feed=_quote_feed_status(session, now_s),
+            recording=self._recording_status(),
         )
+
+    def _recording_status(self) -> dict[str, Any] | None:
+        """How the newest recording stands, or why none began."""
+        found, failure = self._archive.status, self._archive.failure
+        return {"running": False, "reason": failure} if failure else None if found is None else asdict(found)
+
+    def state_hash(self) -> str:
+        """One number for the state of a replay that stands: equal whenever its recordings came to that time."""
+        with self._switching:
+            readings = {}
+            symbol_x, symbol_y = self._pair()
+            with contextlib.suppress(AnalysisError, InputError):
+                analysis = self.analysis(symbol_y, symbol_x, config.DEFAULT_TIMEFRAME, self._params)
+                readings[f"{symbol_y}/{symbol_x}"] = analysis.reading()
+            events = map(_comparable, self.alerts.events_after(self._events_before))
+            return state_hash(self.session, readings, events)
 
     def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
         rows = {}
+        replayed = isinstance(session.feed, ReplayFeed)
         for symbol, counts in session.ingestion.counts().items():
             last = session.buffer.last(symbol)
             age_s = None if counts.last_trade_monotonic_s is None else now_s - counts.last_trade_monotonic_s
+            if replayed and counts.last_trade_us is not None:
+                age_s = max(0.0, (session.feed.market_us() - counts.last_trade_us) / US_PER_S)
             rows[symbol] = SymbolStatus(
                 received=counts.received,
                 stored=counts.stored,
@@ -770,7 +807,7 @@ class Engine:
         """
         if source not in ("auto", *MARKETS, "demo", "replay"):
             raise InputError(f"source must be auto, binance-um, binance-spot, demo or replay, was {source!r}", "source")
-        if source == "replay" and not self.settings.replay:
+        if source == "replay" and not self._replay_files:
             raise InputError("there is no recording to replay: start with --replay FILE", "source")
         self._check_written()
         with self._switching:
@@ -786,6 +823,58 @@ class Engine:
                 why = mirror.error or "busy"
                 raise InputError(f"{mirror.waiting} trades wait for the database ({why}): not now", "source")
             self._stop.wait(STEP_S)
+
+    def start_recording(self) -> RecordingStatus:
+        """Record what the market sends, from now on, and the markets after it.
+
+        Raises
+        ------
+        InputError
+            A recording runs, or this market cannot be recorded.
+        """
+        with self._switching:
+            return self._archive.start(self.session)
+
+    def stop_recording(self) -> RecordingStatus:
+        """End the recording. Raises InputError where none runs."""
+        return self._archive.stop()
+
+    def recordings(self) -> list[Recorded]:
+        """The files that were recorded, newest first."""
+        return self._archive.rows()
+
+    def delete_recording(self, name: str) -> None:
+        """Delete one of them.
+
+        Raises
+        ------
+        NotFound
+        InputError
+            It is being written.
+        """
+        self._archive.delete(name)
+
+    def replay_recordings(self, names: Iterable[str]) -> ReplayPosition:
+        """Replay recorded files, by name, in place of the market that is open.
+
+        Raises
+        ------
+        NotFound, InputError
+            A name that is not there; none, or files that cannot be replayed together.
+        """
+        files = tuple(self._archive.path(name) for name in names)
+        try:
+            ReplayFeed(files)  # refused before the open market is closed
+        except RecordingError as exc:
+            raise InputError(str(exc), "recordings") from exc
+        self._replay_files = files
+        self.switch("replay")
+        return self.replay.position()
+
+    @property
+    def replay_files(self) -> tuple[Path, ...]:
+        """What the source `replay` plays."""
+        return self._replay_files
 
     def dismiss_storage_note(self) -> None:
         """What happened to the database file has been read."""
@@ -877,6 +966,7 @@ class Engine:
         with self._switching:
             if self._session is not None:
                 self._session.stop()
+            self._archive.detach("another market was opened")
             session = Session(
                 feed,
                 self.settings.database,
@@ -884,13 +974,18 @@ class Engine:
                 history=self._history(market) if feed.contiguous else None,
                 repair_most=self.settings.backfill,
                 quote_feed=self._quote_feed(market),
+                clock_us=(lambda: feed.moment_us) if isinstance(feed, ReplayFeed) else None,
             )
             session.ingestion.on_emit.append(self._emitted)
             session.mirror.retention = Retention(self.settings.retention_days, self.settings.retention_gb)
+            self._prepare_replay(session)
+            self._archive.attach(session, self._symbols)
             session.start(self._symbols)
             self._session = session
             self._tapes.clear()
             self._books.clear()
+            self._analyses = Memory(ANALYSES_KEPT)
+            self._events_before = self.alerts.last_seq
             self._take_up_rules(anew=not session.live)
         LOG.info("market open: %s", feed.venue)
 
@@ -923,26 +1018,106 @@ class Engine:
 
     def _recordings(self) -> ReplayFeed:
         """The configured recordings; of the symbols asked for those that they hold, or all of theirs."""
-        feed = ReplayFeed(self.settings.replay, self.settings.speed)
+        if self._replay_from is None and self._session is not None and isinstance(self._session.feed, ReplayFeed):
+            self._replay_speed = self._session.feed.position.speed
+        feed = ReplayFeed(self._replay_files, self._replay_speed)
         known = tuple(symbol for symbol in self._symbols if symbol in feed.symbols)
         if not known:
             self._symbols = feed.symbols
             return feed
         self._symbols = known
-        return ReplayFeed(self.settings.replay, self.settings.speed, known)
+        return ReplayFeed(self._replay_files, self._replay_speed, known)
+
+    def _replayed(self) -> ReplayFeed:
+        """The open replay."""
+        feed = self.session.feed
+        if not isinstance(feed, ReplayFeed):
+            raise InputError(f"no recording is being replayed, the source is {self._source}", "source")
+        return feed
+
+    def _replay_again(self, at_us: int, plays: bool, speed: float) -> None:
+        """Begin the open replay anew, go to a time, and play or stand there."""
+        with self._switching:
+            self._replayed()
+            self._replay_speed, self._replay_from = speed, (at_us, plays)
+            try:
+                self._open("replay")
+            finally:
+                self._replay_from = None
+
+    def _prepare_replay(self, session: Session) -> None:
+        """Where a replay begins, and where it waits to be judged; before it starts."""
+        feed = session.feed
+        if not isinstance(feed, ReplayFeed):
+            return
+        feed.gate = Gate(lambda moment: self._is_judged(session, moment))
+        if self._replay_from is not None:
+            feed.begin_at(*self._replay_from)
+        for symbol in self._symbols:  # from the first trade on, whoever looks at them later
+            for timeframe in TIMEFRAMES:
+                session.resampler(symbol, timeframe)
+
+    def _is_judged(self, session: Session, moment: Moment) -> bool:
+        """Whether a moment of a replay asks for anything."""
+        return moment.last or moment.at_us % STORE_US == 0 or session.unsettled or bool(self.alerts.rules())
+
+    def _gate(self) -> Gate | None:
+        """Where the open replay waits; None where time passes by itself."""
+        feed = self.session.feed
+        return feed.gate if isinstance(feed, ReplayFeed) and not feed.ended else None
 
     def _run(self) -> None:
         """The evaluator thread."""
-        while not self._stop.wait(STEP_S):
+        while not self._stop.is_set():
             try:
-                with self._switching:
-                    self._choose_market(monotonic_s())
-                    self.session.housekeep()
-                self._evaluate()
+                gate = self._gate()
+                if gate is None:
+                    self._stop.wait(STEP_S)
+                    self._round()
+                elif (moment := gate.next(STEP_S)) is not None:
+                    self._judge(gate, moment)
+                else:
+                    self._store_replayed(gate)
             except StorageError as exc:
                 LOG.error("storage: %s", exc)
             except Exception:  # a bug must not end capture and alerts; it is logged and the next round goes on
                 LOG.exception("the evaluator failed")
+
+    def _round(self) -> None:
+        """What is due by this machine's clock."""
+        with self._switching:
+            self._choose_market(monotonic_s())
+            self.session.housekeep()
+            if self.session.feed.venue == "replay":
+                return  # its rules are judged by its own clock
+        self._evaluate()
+
+    def _judge(self, gate: Gate, moment: Moment) -> None:
+        """What is due at a moment of a replay, which waits meanwhile."""
+        try:
+            self._let_mirror_catch_up(gate)
+            with self._switching:
+                if self._gate() is not gate:
+                    return  # another market was opened since
+                self.session.settle(moment.last)
+                if not moment.last and self.alerts.rules():
+                    self._judge_rules(monotonic_s())
+                if moment.last or moment.at_us % STORE_US == 0:  # rarely: it costs more than all else
+                    self.session.store_bars(moment.last)
+        finally:
+            gate.done()
+
+    def _store_replayed(self, gate: Gate) -> None:
+        """Write the bars of a replay while it takes its time."""
+        with self._switching:
+            if self._gate() is gate:
+                self.session.store_bars()
+
+    def _let_mirror_catch_up(self, gate: Gate) -> None:
+        """A replay is not to be faster than a disk that works: what cannot wait would be dropped."""
+        while self._gate() is gate and self.session.mirror.error is None and self.session.mirror.waiting > BACKLOG:
+            if self._stop.wait(STEP_S / 10):
+                return
 
     def _relieve_mute(self) -> None:
         """A symbol that falls silent while others trade may be missing on this connection: another is tried, once."""
@@ -964,6 +1139,10 @@ class Engine:
             return
         self._judged_s, self._judged_second = now_s, second
         self._relieve_mute()
+        self._judge_rules(now_s)
+
+    def _judge_rules(self, now_s: float) -> None:
+        """Judge every rule on the market as it is now."""
         with self._switching:
             rows = self._symbol_status(self.session, now_s)
             live = self.session.live
@@ -1151,6 +1330,12 @@ class AlertFile:
         message = Message(**fields | {"attempts": 0, "queued_us": now_us()})
         self.mark([Mark(message, alert_rows.WAITING)])
         self._engine.notifier.retry(message)
+
+
+def _comparable(event: AlertEvent) -> dict[str, Any]:
+    """What two replays of a recording have in common: not the number of an event, nor what is drawn at random."""
+    drawn = {"seq", "event_id", "rule_id", "context", "outcome"}
+    return {name: value for name, value in asdict(event).items() if name not in drawn}
 
 
 def _backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:
