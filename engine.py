@@ -1022,10 +1022,9 @@ class Engine:
             self._replay_speed = self._session.feed.position.speed
         feed = ReplayFeed(self._replay_files, self._replay_speed)
         known = tuple(symbol for symbol in self._symbols if symbol in feed.symbols)
-        if not known:
-            self._symbols = feed.symbols
+        self._symbols = known or feed.symbols
+        if set(self._symbols) == set(feed.symbols):
             return feed
-        self._symbols = known
         return ReplayFeed(self._replay_files, self._replay_speed, known)
 
     def _replayed(self) -> ReplayFeed:

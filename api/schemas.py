@@ -76,6 +76,23 @@ class SymbolStatus(BaseModel):
     trades_per_s: float
 
 
+class Replay(BaseModel):
+    """How far a replay is. A command that takes longer goes on: `standing` is true when nothing is left to do."""
+
+    files: int
+    position_us: int = Field(description="Market time reached")
+    first_us: int = Field(description="Time of the first trade")
+    last_us: int | None = Field(description="Time of the last trade; null until it is known")
+    bytes_read: int
+    bytes_total: int
+    speed: float = Field(description="Times real time; 0 is as fast as possible")
+    share: float = Field(description="Of the recording that was played, 0 to 1")
+    paused: bool
+    seeking_us: int | None = Field(description="Where it is going to without pause, if so")
+    standing: bool
+    ended: bool
+
+
 class Status(BaseModel):
     """How the capture stands."""
 
@@ -95,6 +112,8 @@ class Status(BaseModel):
     sqlite_writers: str = Field(description="Connections that write or fold the log")
     sqlite_breaks_shared_logs: bool = Field(description="This version needs that there is one such connection only")
     log_bytes: int = Field(description="Size of the write-ahead log")
+    replay: Replay | None = Field(description="How far the replay is, if one is open")
+    recording: dict[str, object] | None = Field(description="How the newest recording stands, once there was one")
 
 
 class Gap(BaseModel):
@@ -198,3 +217,54 @@ class AlertRow(BaseModel):
     at_us: int
     value: float | None
     number: int = Field(description="Ask with `before` for those before it")
+
+
+class ReplayCommand(BaseModel):
+    """What a replay is to do; the fields that the action needs."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "seek", "share": 0.5}]})
+
+    action: Literal["open", "play", "pause", "speed", "step", "seek"]
+    recordings: list[str] = Field([], description="open: names of recorded files")
+    speed: float | None = Field(None, description="speed: 0.01 to 1000 times real time; 0 is as fast as possible")
+    to: str = Field("trade", description="step: to the next `trade`, or full `second` of market time")
+    at_us: int | None = Field(None, description="seek: to this market time ...")
+    share: float | None = Field(None, description="... or to this share of the recording")
+
+
+class Recorded(BaseModel):
+    """One recorded file."""
+
+    name: str
+    bytes: int
+    venue: str
+    stream: str
+    symbols: list[str]
+    began_us: int = Field(description="Wall clock, of the recording")
+    ended_us: int | None = Field(description="Newest receipt in the file")
+    session: str = Field(description="The same for all parts of one recording")
+    part: int
+    running: bool
+
+
+class Recording(BaseModel):
+    """How the newest recording stands."""
+
+    name: str
+    venue: str
+    began_us: int
+    frames: int
+    bytes: int
+    parts: int
+    waiting_bytes: int
+    dropped: int = Field(description="Frames that came faster than they could be written")
+    running: bool
+    reason: str = Field(description="Why it ended, once it has")
+
+
+class RecordingCommand(BaseModel):
+    """What the recorder is to do."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "start"}]})
+
+    action: Literal["start", "stop"]

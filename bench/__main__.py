@@ -35,6 +35,7 @@ BENCHES = (
     "alerts",
     "api",
     "dashboard",
+    "replay",
 )
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 

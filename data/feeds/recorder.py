@@ -119,7 +119,13 @@ class Recorder:
             The folder cannot be written, or its disk is nearly full.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._begin_part()
+        try:
+            self._begin_part()
+        except OSError:
+            if self._file is not None:
+                self._file.close()
+                (self._folder / self._name).unlink(missing_ok=True)
+            raise
         self._running = True
         self._thread.start()
 
@@ -197,11 +203,11 @@ class Recorder:
 
     def _begin_part(self) -> None:
         self._manifest = replace(self._manifest, part=self._manifest.part + 1)
-        name, self._file = _new_file(self._folder, self._manifest.venue)
-        self._manifest = replace(self._manifest, session=self._manifest.session or name)
-        self._name, self._part_written, self._part_began_s = name, 0, monotonic_s()
+        self._name, self._file = _new_file(self._folder, self._manifest.venue)
+        self._manifest = replace(self._manifest, session=self._manifest.session or self._name)
+        self._part_written, self._part_began_s = 0, monotonic_s()
         self._write(self._manifest.line + b"\n")
-        self._on_part(name)
+        self._on_part(self._name)
 
     def _end_part(self) -> None:
         assert self._file is not None

@@ -180,6 +180,7 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_database(tmp_path, monkeypatc
     monkeypatch.setattr(module, "FREE_BYTES", 1 << 62)
     with pytest.raises(OSError, match="are free on the disk of"):
         recorder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bug_ends_the_recording_and_nothing_else(tmp_path, monkeypatch):
