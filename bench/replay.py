@@ -12,8 +12,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import config
 from bench.frame import START_US, Row, count, medians_s, scaled
-from config import Settings
 from data.feeds.binance import USDM, format_trade
 from data.feeds.book_ticker import format_quote
 from data.feeds.replay import ReplayFeed
@@ -138,4 +138,4 @@ def _replayed(path: Path, folder: Path, rule: Mapping[str, Any] | None = None) -
 
 
 def _engine(path: Path, folder: Path) -> Engine:
-    return Engine(Settings(source="replay", replay=(path,), speed=0, database=folder / "tape.db"))
+    return Engine(config.load(source="replay", replay=(path,), speed=0, database=folder / "tape.db"))

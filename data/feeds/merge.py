@@ -1,14 +1,13 @@
 """Recorded files in play, released in the order of time; which market time is due is not decided here."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 
-from data.feeds.recording import Found, FrameReader, Recording
+from data.feeds.recording import Block, Found, FrameReader, Recording
 from data.quotes import QUOTES_KEPT, Quotes
 from data.trades import Columns, Trades
 from utils.clock import LATEST_US
@@ -29,7 +28,7 @@ class Reader:
         self.watermark_us = 0  # rows of the blocks to come are due at this time or later
         self.other = 0
         frames = FrameReader(quotes)  # one for all parts: it goes on from one to the next
-        self._blocks = chain.from_iterable(part.blocks(frames) for part in parts)
+        self._blocks = _blocks(parts, frames)
         self._kinds = kinds  # symbol -> the kind that is played, one for all files: the first seen stays
         self._symbols = symbols
         self._pending: list[tuple[np.ndarray, Trades]] = []  # when due, rows; one for each symbol
@@ -50,6 +49,10 @@ class Reader:
         if self._pending:
             return min(int(due_us[0]) for due_us, _ in self._pending) > until_us
         return self.ended or self.watermark_us > until_us
+
+    def close(self) -> None:
+        """Read no further."""
+        self._blocks.close()
 
     def load(self) -> Rejected:
         """Read the next block where the current one is used up; what was rejected in it."""
@@ -155,6 +158,11 @@ class Merge:
         """Whether everything due at or before a time was released."""
         return self.reached_us >= until_us and all(reader.is_through(until_us) for reader in self._readers)
 
+    def close(self) -> None:
+        """Read no further."""
+        for reader in self._readers:
+            reader.close()
+
     def step(self, due_us: int) -> tuple[list[Trades], Rejected]:
         """Read a block where one is needed; release what is due and whose place in the order is certain."""
         rejected: Rejected = Counter()
@@ -186,6 +194,11 @@ class Merge:
         if self._kinds[trades.symbol] != "ticks":
             return trades
         return replace(trades, trade_id=np.arange(before + 1, before + 1 + len(trades), dtype=np.int64))
+
+
+def _blocks(parts: Chain, frames: FrameReader) -> Generator[Block, None, None]:
+    for part in parts:
+        yield from part.blocks(frames)
 
 
 def _by_time(symbol: str, rows: Sequence[tuple[np.ndarray, C]]) -> C:

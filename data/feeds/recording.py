@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 
 from config import clean_symbol
+from data.feeds.ahead import ahead
 from data.feeds.binance import Decoded, decode
 from data.feeds.book_ticker import decode_quotes
 from data.feeds.manifest import MANIFEST, Manifest
@@ -40,6 +41,7 @@ PEEK_LIMIT = 64 << 20  # text looked at, at most, to find the first trade
 KIND_LINES = 10  # lines tried to tell the kind
 
 GZIP_MAGIC, GZIP_WBITS = b"\x1f\x8b", 31
+BRACE = ord("}")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ADDRESS = (b"ws://", b"wss://")
 TRADE_TIME = re.compile(rb'"T":(\d{10,20})\b')
@@ -103,7 +105,8 @@ class Recording:
         """
         self.bytes_read, self.note = 0, ""
         reader = (frames or FrameReader()) if self.kind == "frames" else _Ticks()
-        yield from map(reader.block, self._lines())
+        for lines in _split(ahead(self._chunks())):
+            yield reader.block(lines)
 
     def fingerprint(self) -> int:
         """CRC-32 of the uncompressed content (from the trailer of a gzip file: the same without reading it)."""
@@ -164,17 +167,7 @@ class Recording:
 
     def _lines(self) -> Iterator[list[bytes]]:
         """The lines of one chunk after the other, without line ends."""
-        rest = b""
-        for chunk in self._chunks():
-            lines = (rest + chunk).split(b"\n")
-            rest = lines.pop()
-            if len(rest) > MAX_LINE:
-                lines.append(rest)
-                rest = b""
-            if lines:
-                yield lines
-        if rest:
-            yield [rest]
+        return _split(self._chunks())
 
     def _chunks(self) -> Iterator[bytes]:
         """Text of the file; what cannot be read further is noted, not raised."""
@@ -193,6 +186,21 @@ class Recording:
             while data := file.read(CHUNK):
                 self.bytes_read += len(data)
                 yield data
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of one chunk after the other, without line ends."""
+    rest = b""
+    for chunk in chunks:
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > MAX_LINE:
+            lines.append(rest)
+            rest = b""
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
 
 
 def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -248,7 +256,7 @@ class FrameReader:
         timeless: dict[bytes, list[bytes]] = {}  # by the trade before them
         wants_quotes, others = self._wants_quotes, 0
         for line in lines:
-            if wants_quotes and b'bookTicker"' in line and line.endswith(b"}"):  # first: they are most of all lines
+            if wants_quotes and b'bookTicker"' in line and line[-1] == BRACE:  # first: they are most of all lines
                 others += 1
                 quotes = timed if b'"T":' in line else timeless.setdefault(self._trade, [])
                 quotes.append(line[line.find(b"{") :])

@@ -304,6 +304,7 @@ class ReplayFeed:
         for thread in (self._thread, self._ahead):
             if thread is not None and thread.ident is not None:
                 thread.join()
+        self._merge.close()
         self._end = self._end or "stopped"
 
     def _run(self, sink: Sink) -> None:
