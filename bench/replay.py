@@ -74,7 +74,7 @@ def run(scale: float = 1.0) -> list[Row]:
             states,
             "replays, with a rule and without",
             runs,
-            "",
+            "states",
             size,
             runs / states,
             "2",

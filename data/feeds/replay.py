@@ -144,6 +144,7 @@ class ReplayFeed:
         self._plays_at_start = True
         self._last_us: int | None = None  # as far as the ends of the files tell
         self._ahead = threading.Thread(target=self._look_ahead, name="replay-span", daemon=True)
+        self._ahead_lock = threading.Lock()
         self._end = ""  # why it ended, once it has
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -277,8 +278,9 @@ class ReplayFeed:
 
     def look_ahead(self, wait: bool = False) -> None:
         """Find out when the last trade was, in a thread of its own."""
-        if self._ahead.ident is None and self._last_us is None:
-            self._ahead.start()
+        with self._ahead_lock:
+            if self._ahead.ident is None and not self._stopped.is_set():
+                self._ahead.start()
         if wait and self._ahead.ident is not None:
             self._ahead.join()
 
