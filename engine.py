@@ -69,7 +69,15 @@ from data.trades import Trades
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s, now_us
 from utils.delays import Delay, Delays
-from utils.errors import AnalysisError, InputError, NotFound, PairscopeError, RecordingError, StorageError, TooFewObservations
+from utils.errors import (
+    AnalysisError,
+    InputError,
+    NotFound,
+    PairscopeError,
+    RecordingError,
+    StorageError,
+    TooFewObservations,
+)
 from utils.remember import Memory
 from utils.versions import versions
 
