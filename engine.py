@@ -1108,7 +1108,7 @@ class Engine:
                     return  # another market was opened since
                 self.session.settle(moment.last)
                 if not moment.last and self.alerts.rules():
-                    self._judge_rules(monotonic_s())
+                    self._judge_rules(monotonic_s(), whole=True)
                 if moment.last or moment.at_us % STORE_US == 0:  # rarely: it costs more than all else
                     self.session.store_bars(moment.last)
         finally:
@@ -1148,7 +1148,7 @@ class Engine:
         self._relieve_mute()
         self._judge_rules(now_s)
 
-    def _judge_rules(self, now_s: float) -> None:
+    def _judge_rules(self, now_s: float, whole: bool = False) -> None:
         """Judge every rule on the market as it is now."""
         with self._switching:
             rows = self._symbol_status(self.session, now_s)
@@ -1156,7 +1156,7 @@ class Engine:
             self._readings.begin(
                 {name: Quiet(row.stale, row.last_trade_age_s if live else None) for name, row in rows.items()}
             )
-            self.alerts.evaluate(self._readings, self.now_us(), self.venue)
+            self.alerts.evaluate(self._readings, self.now_us(), self.venue, whole)
 
     def _judges(self) -> bool:
         """Whether rules have been judged lately, and nothing fails."""

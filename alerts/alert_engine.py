@@ -324,10 +324,11 @@ class AlertEngine:
         """Number of the newest event; 0 before the first."""
         return self._seq
 
-    def evaluate(self, reading: ReadingOf, at_us: int, venue: str) -> list[AlertEvent]:
+    def evaluate(self, reading: ReadingOf, at_us: int, venue: str, whole: bool = False) -> list[AlertEvent]:
         """Judge every enabled rule on the reading of its scope, and record the changes of state.
 
-        A scope is read once, however many rules share it. A rule is judged once for each bar that closes.
+        A scope is read once, however many rules share it. A rule is judged once for each bar that closes. A round that
+        takes long leaves scopes to the next one, but not where it is `whole`, as a replay waits for it.
         """
         began_s = monotonic_s()
         if venue != self._venue:
@@ -335,7 +336,7 @@ class AlertEngine:
         work = _Round(at_us, venue)
         scopes = list(self._by_scope().items())
         for done in range(len(scopes)):
-            if done and monotonic_s() - began_s > ROUND_S:
+            if not whole and done and monotonic_s() - began_s > ROUND_S:
                 self.counts["skipped"] += len(scopes) - done
                 self._turn += done
                 break

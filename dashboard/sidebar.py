@@ -95,7 +95,7 @@ def _group(title: str) -> None:
 
 def _market(engine: Engine) -> None:
     _group("Market")
-    offered = [source for source in SOURCES if source != "replay" or engine.settings.replay]
+    offered = [source for source in SOURCES if source != "replay" or engine.replay_files]
     st.session_state["source"] = engine.source
     st.selectbox(
         "Source",

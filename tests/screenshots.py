@@ -5,6 +5,7 @@ The demo market with its own seed, in a window as laptops have it, dark and ligh
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from config import ROOT
 from tests.browsing import chromium
@@ -19,8 +20,13 @@ SHOTS = [
     ("pair-light", "/pair", "light", LAPTOP),
     ("pair-phone", "/pair", "dark", PHONE),
     ("microstructure-dark", "/microstructure", "dark", LAPTOP),
+    ("microstructure-light", "/microstructure", "light", LAPTOP),
     ("signals-dark", "/signals", "dark", LAPTOP),
+    ("signals-light", "/signals", "light", LAPTOP),
+    ("alerts-dark", "/alerts", "dark", LAPTOP),
     ("advanced-dark", "/advanced?topic=distribution", "dark", LAPTOP),
+    ("data-dark", "/data", "dark", LAPTOP),
+    ("system-dark", "/system", "dark", LAPTOP),
 ]
 
 
@@ -30,13 +36,23 @@ def main() -> None:
     with TemporaryDirectory() as folder, running(source="demo", database=Path(folder) / "demo.db") as app:
         until(app.status, lambda status: all(row["stored"] > 1_000 for row in status["symbols"].values()), 60)
         with chromium() as browser:
+            _greet(browser, app.url)
             for name, path, scheme, size in SHOTS:
                 page = browser.new_page(viewport=size, color_scheme=scheme)
                 page.goto(app.url + path)
-                page.wait_for_selector(".js-plotly-plot .trace path", state="attached", timeout=60_000)
-                page.wait_for_timeout(4_000)  # a few refreshes, so that what moves has settled
+                page.wait_for_selector(".ps-head h2", timeout=60_000)
+                page.wait_for_timeout(8_000)  # a few refreshes, so that what moves has settled
                 page.screenshot(path=FOLDER / f"{name}.png")
                 page.close()
+
+
+def _greet(browser: Any, url: str) -> None:
+    """Dismiss the guide of the first visit."""
+    page = browser.new_page()
+    page.goto(url)
+    page.get_by_role("button", name="Got it").click(timeout=60_000)
+    page.get_by_text("Five things to know").wait_for(state="hidden")
+    page.close()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ class FakeEngine:
     ) -> None:
         self.settings = config.Settings(_env_file=None)
         self.symbols = symbols
+        self.replay_files: tuple[Any, ...] = ()
         self.source = "auto"
         self.bars_held = bars
         self.alerts = AlertEngine()
