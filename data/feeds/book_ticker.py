@@ -73,14 +73,11 @@ def decode_quotes(frames: Iterable[bytes], received_us: int | None = None) -> De
     `received_us` is the time of quotes that carry none; without it they are rejected. Reasons of rejection: "frame",
     "symbol", "id", "time", "bid", "bid_qty", "ask", "ask_qty" (missing, of the wrong type or out of its limits).
     """
-    batch, events = Decoded(), []
-    for frame in frames:
-        try:
-            events.append(_COMBINED(frame).data if frame.startswith(WRAPPED) else _RAW(frame))
-        except UNREADABLE:
-            message = read_message(frame, batch)
-            if message is not None:
-                _sort_message(message, batch)
+    batch, frames = Decoded(), list(frames)
+    try:  # as one connection sends them: all in one envelope, all quotes
+        events = [_COMBINED(frame).data for frame in frames]
+    except UNREADABLE:
+        events = _one_by_one(frames, batch)
     if received_us is None and any(event.time is None for event in events):
         events = [event for event in events if not _is_timeless(event, batch)]
     if events:
@@ -88,6 +85,19 @@ def decode_quotes(frames: Iterable[bytes], received_us: int | None = None) -> De
         batch.event_us = us_from_epoch(newest) if is_time(newest) else None
         batch.quotes = _quotes(events, received_us or 0, batch)
     return batch
+
+
+def _one_by_one(frames: Iterable[bytes], batch: Decoded) -> list[_BookTicker]:
+    """The quotes among any frames; the others are counted."""
+    events = []
+    for frame in frames:
+        try:
+            events.append(_COMBINED(frame).data if frame.startswith(WRAPPED) else _RAW(frame))
+        except UNREADABLE:
+            message = read_message(frame, batch)
+            if message is not None:
+                _sort_message(message, batch)
+    return events
 
 
 def _quotes(events: list[_BookTicker], received_us: int, batch: Decoded) -> list[Quotes]:
