@@ -1111,6 +1111,8 @@ class Engine:
                     self._judge_rules(monotonic_s(), whole=True)
                 if moment.last or moment.at_us % STORE_US == 0:  # rarely: it costs more than all else
                     self.session.store_bars(moment.last)
+                if moment.last:
+                    self.session.mirror.hurry()
         finally:
             gate.done()
 

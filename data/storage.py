@@ -179,6 +179,7 @@ class Mirror:
         self._rows = 0
         self._lock = threading.Lock()
         self._due = threading.Event()
+        self._hurried = False
         self._stop = threading.Event()
         self._database = Database(path)
         self._connection: sqlite3.Connection | None = None  # of the newest batch
@@ -262,6 +263,11 @@ class Mirror:
                     self._due.set()
             return len(taken)
 
+    def hurry(self) -> None:
+        """Write all that waits now: nothing will follow for a while."""
+        self._hurried = True
+        self._due.set()
+
     def queued(self, symbol: str) -> int:
         """Rows of one symbol that wait for their commit."""
         with self._lock:
@@ -315,9 +321,10 @@ class Mirror:
             self._due.wait(pause_s)
             self._due.clear()
             last = self._stop.is_set()
+            hurried, self._hurried = self._hurried, False
             try:
                 self._database.connection()
-                while self._flush() and (last or self._rows >= self._flush_rows):
+                while self._flush() and (last or hurried or self._rows >= self._flush_rows):
                     pass
                 self._failure, pause_s = None, self._flush_s
                 self._tidy(last)

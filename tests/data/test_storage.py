@@ -279,6 +279,14 @@ def test_a_batch_is_written_as_soon_as_it_is_large(path):
     assert same(stored(path), tape(range(150)))
 
 
+def test_what_waits_is_written_at_once_where_it_is_asked_for(path):
+    with mirrored(path, flush_s=600.0, flush_rows=100) as mirror:
+        mirror.put(tape(range(50)))
+        mirror.hurry()
+        drained(mirror)
+        assert same(stored(path), tape(range(50)))
+
+
 def test_a_small_batch_is_written_after_its_time(path):
     with mirrored(path, flush_s=0.01, flush_rows=10**9) as mirror:
         mirror.put(tape(range(3)))
