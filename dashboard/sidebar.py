@@ -13,6 +13,7 @@ from alerts.rules import MAX_SECONDS
 from analytics.readings import metrics
 from analytics.resampling import timeframe_us
 from dashboard import formats, rules, views
+from dashboard.panels import panel
 from dashboard.strip import SOURCES
 from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, SPANS, STOP_LIMITS, Z_LIMITS, View
 from engine import Engine, current
@@ -85,7 +86,8 @@ def sidebar(engine: Engine) -> View:
     with st.sidebar, st.container(gap="xsmall"):
         _group("Alert rules")
         alert_rules(view)
-        _quick_rule(view)
+        with panel("quick rule", view, 40):
+            _quick_rule(view)
     return view
 
 
