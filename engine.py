@@ -23,7 +23,7 @@ import config
 from alerts.alert_engine import AlertEngine, Kept, Message
 from alerts.channels import open_channels
 from alerts.market import Quiet, Readings
-from alerts.notify import Heartbeat, Notifier
+from alerts.notify import ChannelStatus, Heartbeat, Notifier
 from alerts.outbox import Mark
 from alerts.past import Past, told, would_have_fired
 from alerts.rules import AlertEvent
@@ -675,14 +675,14 @@ class Engine:
         """How every part stands, now."""
         session, now_s = self.session, monotonic_s()
         evaluator = health.worker("evaluator", "writes bars, judges alert rules", self._evaluator.is_alive())
-        workers = [*health.workers(session), evaluator]
+        workers = [*health.workers(session), evaluator, *self._senders()]
         rules = self.alerts.rules()
         retention = self.settings.retention_days, self.settings.retention_gb
         return System(
             status=self.status(),
             symbols=health.symbols(session),
-            connections=health.connections(session, now_s),
-            queues=health.queues(session),
+            connections=[*health.connections(session, now_s), *map(_channel, self.notifier.status())],
+            queues=[*health.queues(session), *self._outbox()],
             workers=workers,
             other_threads=health.other_threads(workers),
             disk=health.disk(self.settings.database, session, retention, self._oldest_us()),
@@ -694,6 +694,16 @@ class Engine:
             settings=self.settings.shown(),
             versions=versions(),
         )
+
+    def _senders(self) -> list[Worker]:
+        """The threads that send alerts."""
+        dead = self.notifier.dead()
+        return [health.worker(f"notifier-{name}", "sends alerts", name != dead) for name in self.notifier.names]
+
+    def _outbox(self) -> list[Queue]:
+        """Messages that wait for their channel, where there is one."""
+        channels = self.notifier.status()
+        return [Queue("for channels", sum(channel.waiting for channel in channels), None)] if channels else []
 
     def delays(self) -> dict[str, Delays]:
         """What trades have waited for, since the market was opened: see `System.delays`."""
@@ -1384,6 +1394,13 @@ def _quote_status(session: Session, now_s: float) -> dict[str, QuoteStatus]:
             reconnects=reconnects,
         )
     return rows
+
+
+def _channel(found: ChannelStatus) -> Connection:
+    """A channel of alerts as one of the ways on which data goes."""
+    detail = f"{found.service}: {found.sent:,} sent, {found.waiting:,} waiting, {found.dead:,} given up"
+    detail = f"{detail}; {found.last_error}" if found.last_error else detail
+    return Connection(f"channel {found.name}", found.state.upper(), None, detail, found.next_try_in_s)
 
 
 def _quote_feed_status(session: Session, now_s: float) -> dict[str, Any] | None:

@@ -157,7 +157,7 @@ def connections(found: System) -> str:
     """How the ways stand on which trades come."""
     parts = []
     for each in found.connections:
-        tone = "" if each.mode in ("LIVE", "IDLE") else "down" if each.mode == "BLOCKED" else "attention"
+        tone = "" if each.mode in ("LIVE", "IDLE", "OK") else "down" if each.mode == "BLOCKED" else "attention"
         if found.status.mode in ("DEMO", "REPLAY") and each.mode in ("LIVE", "PAUSED", "ENDED"):
             tone = ""
         facts = [each.detail]

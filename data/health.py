@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data import sqlite
+from data.feeds.feed import FeedState
 from data.session import Session
 from utils.delays import Delays
 
@@ -87,9 +88,10 @@ def symbols(session: Session) -> dict[str, SymbolHealth]:
 
 
 def connections(session: Session, now_s: float) -> list[Connection]:
-    """The feed, and the repair of gaps where there is one."""
-    state = session.feed.state
-    found = [Connection(session.feed.venue, state.mode, state.reconnects, state.detail, _in_s(state.retry_at_s, now_s))]
+    """The feed, and where there are any the one of quotes and the repair of gaps."""
+    found = [_connection(session.feed.venue, session.feed.state, now_s)]
+    if session.quote_feed is not None:
+        found.append(_connection("best bid and ask", session.quote_feed.state, now_s))
     if session.backfill is not None:
         repair = session.backfill.state
         mode = "WAITING" if repair.retry_at_s is not None else "REPAIRING" if repair.missing else "IDLE"
@@ -97,6 +99,10 @@ def connections(session: Session, now_s: float) -> list[Connection]:
         detail = f"{about}: {repair.detail}" if repair.detail else about
         found.append(Connection("repair over REST", mode, None, detail, _in_s(repair.retry_at_s, now_s)))
     return found
+
+
+def _connection(name: str, state: FeedState, now_s: float) -> Connection:
+    return Connection(name, state.mode, state.reconnects, state.detail, _in_s(state.retry_at_s, now_s))
 
 
 def _in_s(at_s: float | None, now_s: float) -> float | None:
@@ -114,10 +120,14 @@ def queues(session: Session) -> list[Queue]:
 
 def workers(session: Session) -> list[Worker]:
     """The threads of a market."""
+    name = FEED_THREADS.get(session.feed.venue, "feed")
     found = [
-        Worker(FEED_THREADS.get(session.feed.venue, "feed"), "reads trades", _feed_state(session)),
+        Worker(name, "reads trades", _state(name, session.feed.state)),
         worker("mirror", "writes to the database", session.mirror.alive),
     ]
+    if session.quote_feed is not None:
+        name = session.quote_feed.thread_name
+        found.append(Worker(name, "reads best bid and ask", _state(name, session.quote_feed.state)))
     if session.backfill is not None:
         found.append(worker("backfill", "asks the exchange for trades that are missing", session.backfill.alive))
     return found
@@ -128,11 +138,11 @@ def worker(name: str, does: str, alive: bool) -> Worker:
     return Worker(name, does, "running" if alive else "dead")
 
 
-def _feed_state(session: Session) -> str:
-    name = FEED_THREADS.get(session.feed.venue, "feed")
+def _state(name: str, state: FeedState) -> str:
+    """How the thread of a feed stands."""
     if any(thread.name == name for thread in threading.enumerate()):
         return "running"
-    return "ended" if session.feed.state.mode == "ENDED" else "dead"
+    return "ended" if state.mode == "ENDED" else "dead"
 
 
 def other_threads(known: Iterable[Worker]) -> dict[str, int]:

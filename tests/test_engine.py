@@ -437,3 +437,16 @@ def test_the_system_tells_every_part_and_no_secret(tmp_path):
         assert engine.coverage(["BTCUSDT"], 3_600 * S, 60 * S).symbols[0].symbol == "BTCUSDT"
     finally:
         engine.stop()
+
+
+def test_channels_of_alerts_are_among_connections_threads_and_queues(tmp_path):
+    engine = ScriptedEngine(settings(tmp_path, channels="desk=json://example.invalid/a-secret"))
+    engine.start()
+    try:
+        found = engine.system()
+        assert [(each.name, each.mode) for each in found.connections] == [("demo", "LIVE"), ("channel desk", "OK")]
+        assert found.workers[-1].name == "notifier-desk" and found.workers[-1].state == "running"
+        assert (found.queues[-1].name, found.queues[-1].waiting) == ("for channels", 0)
+        assert "a-secret" not in json.dumps(found.as_dict())
+    finally:
+        engine.stop()

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,6 +55,17 @@ def test_the_thread_of_a_feed_runs_is_dead_or_has_ended(session):
         stop.set()
         thread.join()
     assert next(worker.state for worker in health.workers(session) if worker.name == "mirror") == "running"
+
+
+def test_quotes_are_a_connection_and_a_thread_of_their_own(session):
+    session.quote_feed = SimpleNamespace(state=FeedState("RECONNECTING", "refused", 1), thread_name="quotes-of-a-test")
+    try:
+        found = health.connections(session, monotonic_s())
+        assert [(each.name, each.mode) for each in found] == [("demo", "LIVE"), ("best bid and ask", "RECONNECTING")]
+        states = {worker.name: worker.state for worker in health.workers(session)}
+        assert states["quotes-of-a-test"] == "dead"
+    finally:
+        session.quote_feed = None
 
 
 def test_other_threads_are_counted_by_name_without_number():
