@@ -111,10 +111,11 @@ def _past(scale: float) -> Row:
 
     def peer() -> None:
         for end in range(held, held + tried):
-            analyse_pair(y.close[end - held : end], x.close[end - held : end], params, ts_us=y.ts_us[end - held : end])
+            span = slice(end - held, end)
+            analyse_pair(y.close[span], x.close[span], params, ts_us=y.ts_us[span]).reading()
 
     mine, theirs = medians_s(ours, peer)
-    found = ("would it have fired", mine), ("analyse_pair for each bar", theirs * bars / tried)
+    found = ("would it have fired", mine), ("analyse_pair().reading() each bar", theirs * bars / tried)
     return at_least("alerts", *found, "s", f"{count(bars)} bars", 20)
 
 

@@ -30,7 +30,7 @@ def run(scale: float = 1.0) -> list[Row]:
         adfuller(y - 0.04 * x, result_object=True)
         sm.RLM(y, design).fit()
 
-    ours_s, peer_s = medians_s(lambda: analyse_pair(y, x, params), peer)
+    ours_s, peer_s = medians_s(lambda: analyse_pair(y, x, params).reading(), peer)
     return [
         at_least(
             "analyse-pair",
