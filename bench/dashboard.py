@@ -23,6 +23,7 @@ from tests.running import Running, running
 from tests.waiting import until
 
 RATE = 1_000  # trades a second
+TRIAL_RATE = 50  # of a trial, whose market has no need to be busy
 SIDES = {"ours": "/?side=ours", "tuned": "/?side=tuned", "usual": "/?side=usual", "page": "/pair"}
 LEAST_CPU_MS = 1.0  # a second: what the clock of a busy process can tell apart
 
@@ -101,7 +102,7 @@ def run(scale: float = 1.0) -> list[Row]:
         running(
             program=("-m", "bench.dashboard_server"),
             source="demo",
-            demo_rate=RATE,
+            demo_rate=RATE if scale >= 1 else TRIAL_RATE,
             database=Path(folder) / "bench.db",
             log_level="ERROR",
         ) as app,
