@@ -132,7 +132,7 @@ def test_a_pause_that_the_exchange_asks_for_is_kept_over_a_restart(tmp_path, sta
 
 
 def test_a_symbol_that_falls_silent_is_stale_and_gets_another_connection(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.STALE_LEAST_S", 0.8)
+    monkeypatch.setattr("engine.status.STALE_LEAST_S", 0.8)
     with FakeExchange(rate=200) as exchange, capturing(tmp_path, exchange) as engine:
         until(lambda: rows(engine)["ETHUSDT"].received, lambda received: received > 100)
         exchange.mute("ETHUSDT")

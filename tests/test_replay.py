@@ -183,7 +183,7 @@ def test_an_error_in_the_judgement_of_a_moment_stops_nothing(open_replay, monkey
 
 
 def test_a_replay_waits_for_a_disk_that_is_slower(open_replay, monkeypatch):
-    monkeypatch.setattr("engine.BACKLOG", 500)
+    monkeypatch.setattr("engine.engine.BACKLOG", 500)
     engine = ended(open_replay(engine=Engine))
     assert all(row.dropped == {} for row in engine.status().symbols.values())
 

@@ -1,17 +1,11 @@
-"""The engine: starts and stops every thread, and hands out copies and status. The only room that knows everybody.
-
-One market is open at a time, a `Session`: feed, sequencer, memory, mirror and bars of one venue. The evaluator
-thread moves it on: it gives up held trades, writes closed bars, judges the alert rules once a second, and, when
-the source is `auto`, decides between the exchange and the demo market. In a replay all this happens at the full seconds
-of market time, and the replay waits for it: what comes of a recording depends on the recording alone.
-"""
+"""One process: its market, its evaluator thread, and what pages, API and exports read."""
 
 import contextlib
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +14,10 @@ import pandas as pd
 import psutil
 
 import config
-from alerts.alert_engine import AlertEngine, Kept, Message
+from alerts.alert_engine import AlertEngine
 from alerts.channels import open_channels
 from alerts.market import Quiet, Readings
-from alerts.notify import ChannelStatus, Heartbeat, Notifier
-from alerts.outbox import Mark
+from alerts.notify import Heartbeat, Notifier
 from alerts.past import Past, told, would_have_fired
 from alerts.rules import AlertEvent
 from analytics.correlation.lead_lag import LeadLag, lead_lag
@@ -55,7 +48,7 @@ from data.feeds.replay import ReplayFeed, ReplayPosition
 from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import QuoteFeed, SocketFeed
-from data.health import Connection, Disk, Queue, SymbolHealth, Worker
+from data.health import Queue, Worker
 from data.ingestion import Gap
 from data.inventory import Coverage, Holdings, Inventory
 from data.legs import closes, legs, trades_of
@@ -64,15 +57,30 @@ from data.recordings import Recorded, Recordings
 from data.retention import Retention
 from data.session import Session
 from data.state_hash import TIMEFRAMES, state_hash
+from data.storage import Mirror
 from data.stored import Span
 from data.trades import Trades
+from engine.alert_file import AlertFile
+from engine.choice import Choice
+from engine.status import (
+    STALE_MOST_S,
+    STALE_MUTE_S,
+    STALE_TRADES,
+    Status,
+    SymbolStatus,
+    System,
+    backfill_status,
+    channel,
+    quote_feed_status,
+    quote_status,
+    symbol_status,
+)
 from utils import logger
-from utils.clock import US_PER_S, monotonic_s, now_us
-from utils.delays import Delay, Delays
+from utils.clock import US_PER_S, monotonic_s
+from utils.delays import Delays
 from utils.errors import (
     AnalysisError,
     InputError,
-    NotFound,
     PairscopeError,
     RecordingError,
     StorageError,
@@ -87,14 +95,9 @@ Result = TypeVar("Result")
 STEP_S = 0.1  # pause of the evaluator between rounds
 EVALUATE_S = 1.0  # seconds between judgements of the alert rules
 SETTLE_US = 300_000  # after the end of a second its trades are waited for, before rules are judged on its bar
-BLOCKED_RETRY_S = 300.0  # 451 and 403 do not go away by asking again soon
 BACKLOG = 200_000  # trades that wait for the disk before a replay waits for it too
 WRITTEN_S = 1.5  # how long a switch waits for the disk
-REFUSED_S = 3.0  # a connection that fails outright is an answer this soon, before the deadline for data
 STORE_US = 60 * US_PER_S  # market time after which a hasty replay writes its bars
-STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
-STALE_LEAST_S, STALE_MOST_S = 5.0, 300.0  # ... but within these bounds
-STALE_MUTE_S = 15.0  # ... or without any trade since the start
 ANALYSES_KEPT = 64
 TRADES_SINCE_US, TRADES_LOOKED_AT = 1_800 * US_PER_S, 60_000  # newest trades of a leg that lead and lag rest on ...
 TRADES_EVERY_US = 5 * US_PER_S  # ... and how often: they cost 30 ms at most
@@ -103,111 +106,12 @@ LEVELS_DAYS = 30  # ... of so many days
 EXPORT_BARS = 20_000  # newest bars in memory that an export looks at beside the file
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolStatus:
-    """How the capture of one symbol stands; received = stored + deduped + rejected + dropped + queued."""
-
-    received: int
-    stored: int
-    deduped: int
-    rejected: dict[str, int]
-    dropped: dict[str, int]
-    queued: int
-    last_trade_id: int | None
-    last_trade_us: int | None
-    last_trade_age_s: float | None
-    last_price: float | None
-    gaps_open: int
-    gaps_filled: int
-    trades_per_s: float
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteStatus:
-    """How the quotes of one symbol stand; received = kept + deduped + older + rejected."""
-
-    received: int
-    kept: int
-    deduped: int
-    older: int
-    rejected: dict[str, int]
-    renumbered: int
-    last_quote_us: int | None
-    last_quote_age_s: float | None  # since it arrived: quotes are pushed at each change
-    bid: float | None  # newest, as they came: 0 is an empty side
-    bid_qty: float | None
-    ask: float | None
-    ask_qty: float | None
-    quotes_per_s: float
-    reconnects: int  # of the connection that all symbols share
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How the whole capture stands, as one immutable value."""
-
-    status: str  # "ok" or "failing"
-    mode: str  # LIVE, RECONNECTING, STALE, BLOCKED, DEMO, REPLAY or MEMORY-ONLY
-    source: str  # what was asked for
-    venue: str  # where trades come from now
-    detail: str  # why, in plain words
-    retry_in_s: float | None
-    reconnects: int
-    uptime_s: float
-    symbols: dict[str, SymbolStatus]
-    unattributed: dict[str, int]  # refused frames that name no symbol
-    replay: dict[str, Any] | None
-    storage_error: str | None
-    memory_bytes: int  # of the trades held
-    rss_bytes: int
-    schema_version: int
-    sqlite_version: str
-    backfill: dict[str, Any] | None = None  # how the repair of gaps stands, for a live market
-    storage_note: str | None = None  # what happened to the database file, until it is dismissed
-    log_bytes: int = 0  # of SQLite's write-ahead log
-    quotes: dict[str, QuoteStatus] = field(default_factory=dict)  # empty where no quote has come
-    quote_feed: dict[str, Any] | None = None  # how the connection for quotes stands, where there is one
-    recording: dict[str, Any] | None = None  # how the newest recording stands, once there was one
-    sqlite_writers: str = sqlite.WRITERS
-    sqlite_breaks_shared_logs: bool = sqlite.breaks_shared_logs(sqlite3.sqlite_version_info)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as nested dictionaries, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """How every part stands, what runs, and by which settings."""
-
-    status: Status
-    symbols: dict[str, SymbolHealth]
-    connections: list[Connection]
-    queues: list[Queue]
-    workers: list[Worker]
-    other_threads: dict[str, int]  # name -> how many
-    disk: Disk
-    delays: dict[str, Delay]  # "readable" and "stored", from the hand-over by the feed, over the last minutes
-    commit_ms: tuple[float, float]  # median and 99th percentile of the newest writes
-    alert_rules: int
-    alerts_firing: int
-    alert_events: int  # since the start
-    settings: dict[str, str]
-    versions: dict[str, str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as nested dictionaries, for JSON; what does not exist is None."""
-        found: dict[str, Any] = health.plain(asdict(self))
-        return found
-
-
 class Engine:
     """Starts once, stops once; everything else may be called from any thread."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.alert_file = AlertFile(self)
+        self.alert_file = AlertFile(settings.database, self._mirror, lambda message: self.notifier.retry(message))
         private = settings.notify_private
         channels = {name: url.get_secret_value() for name, url in settings.channels.items()}
         self.notifier = Notifier(open_channels(channels, private), self.alert_file, simulated=settings.notify_simulated)
@@ -228,12 +132,7 @@ class Engine:
         self._evaluator = threading.Thread(target=self._run, name="evaluator", daemon=True)
         self._started_s = monotonic_s()
         self._process = psutil.Process()
-        # Source auto: has the exchange answered, why not, and when is it asked again.
-        self._reached = False
-        self._why = ""
-        self._retry_at_s: float | None = None
-        self._probe: Feed | None = None
-        self._probe_until_s = 0.0
+        self._choice = Choice(settings, self._feed)
         self._analyses = Memory(ANALYSES_KEPT)
         self._tapes: dict[str, LiveTape] = {}
         self._books: dict[str, LiveQuotes] = {}
@@ -276,7 +175,7 @@ class Engine:
             self._heartbeat.stop()
         self.notifier.stop()
         with self._switching:
-            self._end_probe()
+            self._choice.end()
             if self._session is not None:
                 self._session.stop()
             self._archive.detach("Pairscope was stopped")
@@ -563,7 +462,7 @@ class Engine:
         """
         analysis = self.analysis(symbol_y, symbol_x, timeframe, params)
         pair = (symbol_y, symbol_x)
-        rows = self._symbol_status(self.session, monotonic_s())
+        rows = symbol_status(self.session, monotonic_s())
         facts = facts_of(
             analysis,
             spread_volatility(analysis).ratio,
@@ -579,7 +478,7 @@ class Engine:
         """How the capture stands, now."""
         session = self.session
         now_s = monotonic_s()
-        symbols = self._symbol_status(session, now_s)
+        symbols = symbol_status(session, now_s)
         mode, detail, retry_at_s = self._mode(session, symbols)
         feed = session.feed
         return Status(
@@ -599,11 +498,11 @@ class Engine:
             rss_bytes=self._process.memory_info().rss,
             schema_version=sqlite.SCHEMA_VERSION,
             sqlite_version=sqlite3.sqlite_version,
-            backfill=_backfill_status(session, now_s),
+            backfill=backfill_status(session, now_s),
             storage_note=session.mirror.storage_note,
             log_bytes=sqlite.log_bytes(self.settings.database),
-            quotes=_quote_status(session, now_s),
-            quote_feed=_quote_feed_status(session, now_s),
+            quotes=quote_status(session, now_s),
+            quote_feed=quote_feed_status(session, now_s),
             recording=self._recording_status(),
         )
 
@@ -623,37 +522,11 @@ class Engine:
             events = map(_comparable, self.alerts.events_after(self._events_before))
             return state_hash(self.session, readings, events)
 
-    def _symbol_status(self, session: Session, now_s: float) -> dict[str, SymbolStatus]:
-        rows = {}
-        replayed = isinstance(session.feed, ReplayFeed)
-        for symbol, counts in session.ingestion.counts().items():
-            last = session.buffer.last(symbol)
-            age_s = None if counts.last_trade_monotonic_s is None else now_s - counts.last_trade_monotonic_s
-            if replayed and counts.last_trade_us is not None:
-                age_s = max(0.0, (session.feed.market_us() - counts.last_trade_us) / US_PER_S)
-            rows[symbol] = SymbolStatus(
-                received=counts.received,
-                stored=counts.stored,
-                deduped=counts.deduped,
-                rejected=dict(counts.rejected),
-                dropped=dict(counts.dropped),
-                queued=counts.queued,
-                last_trade_id=counts.last_trade_id,
-                last_trade_us=counts.last_trade_us,
-                last_trade_age_s=age_s,
-                last_price=None if last is None else last.price,
-                gaps_open=counts.gaps_open,
-                gaps_filled=counts.gaps_filled,
-                trades_per_s=counts.trades_per_s,
-                stale=_is_stale(session, counts.usual_trades_per_s, age_s, now_s),
-            )
-        return rows
-
     def _mode(self, session: Session, symbols: Mapping[str, SymbolStatus]) -> tuple[str, str, float | None]:
         """Mode, reason and the monotonic time of the next attempt."""
         state = session.feed.state
         if session.feed.venue == "demo":
-            return "DEMO", self._why, self._retry_at_s
+            return "DEMO", self._choice.why, self._choice.retry_at_s
         if session.feed.venue == "replay":
             return "REPLAY", state.detail, None
         if session.mirror.error:
@@ -681,7 +554,7 @@ class Engine:
         return System(
             status=self.status(),
             symbols=health.symbols(session),
-            connections=[*health.connections(session, now_s), *map(_channel, self.notifier.status())],
+            connections=[*health.connections(session, now_s), *map(channel, self.notifier.status())],
             queues=[*health.queues(session), *self._outbox()],
             workers=workers,
             other_threads=health.other_threads(workers),
@@ -829,8 +702,8 @@ class Engine:
             raise InputError("there is no recording to replay: start with --replay FILE", "source")
         self._check_written()
         with self._switching:
-            self._end_probe()
-            self._source, self._why, self._reached, self._retry_at_s = source, "", False, None
+            self._choice.forget()
+            self._source = source
             self._open("binance-um" if source == "auto" else source)
 
     def _check_written(self) -> None:
@@ -917,10 +790,16 @@ class Engine:
         feed = self.session.feed
         if isinstance(feed, SocketFeed):
             feed.retry_now()
-        elif self._probe is None:
-            self._retry_at_s = monotonic_s()
+        else:
+            self._choice.hurry(monotonic_s())
 
     # --- inside -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _mirror(self) -> Iterator[Mirror]:
+        """The writer of the open market, which is not closed while it is held."""
+        with self._switching:
+            yield self.session.mirror
 
     def _check_followed(self, symbol: str) -> None:
         if symbol not in self._symbols:
@@ -1103,7 +982,8 @@ class Engine:
     def _round(self) -> None:
         """What is due by this machine's clock."""
         with self._switching:
-            self._choose_market(monotonic_s())
+            if self._source == "auto" and (market := self._choice.due(self.session, monotonic_s())) is not None:
+                self._open(market)
             self.session.housekeep()
             if self.session.feed.venue == "replay":
                 return  # its rules are judged by its own clock
@@ -1143,7 +1023,7 @@ class Engine:
         session = self.session
         if not isinstance(session.feed, SocketFeed) or session.feed.state.mode != "LIVE":
             return
-        rows = self._symbol_status(session, monotonic_s())
+        rows = symbol_status(session, monotonic_s())
         usual = {symbol: counts.usual_trades_per_s for symbol, counts in session.ingestion.counts().items()}
         busy = [symbol for symbol in self._symbols if usual.get(symbol, 0.0) > STALE_TRADES / STALE_MOST_S]
         mute = {symbol for symbol in busy if rows[symbol].stale and rows[symbol].last_trade_age_s is not None}
@@ -1163,7 +1043,7 @@ class Engine:
     def _judge_rules(self, now_s: float, whole: bool = False) -> None:
         """Judge every rule on the market as it is now."""
         with self._switching:
-            rows = self._symbol_status(self.session, now_s)
+            rows = symbol_status(self.session, now_s)
             live = self.session.live
             self._readings.begin(
                 {name: Quiet(row.stale, row.last_trade_age_s if live else None) for name, row in rows.items()}
@@ -1191,259 +1071,8 @@ class Engine:
         stored = sqlite.read_bars(self.settings.database, self.venue, symbol, timeframe, int(held.ts_us[0]), bars)
         return BarColumns.joined(stored[-(bars - len(held)) :], held)
 
-    def _choose_market(self, now_s: float) -> None:
-        """Source auto: the exchange while it answers or once it has, the demo market otherwise."""
-        if self._source != "auto":
-            return
-        session = self.session
-        if session.live:
-            state = session.feed.state
-            self._reached = self._reached or state.mode == "LIVE"
-            patience_s = self.settings.live_deadline_s
-            if state.mode == "RECONNECTING":
-                patience_s = min(patience_s, REFUSED_S)
-            if not self._reached and (state.mode == "BLOCKED" or now_s - session.opened_s >= patience_s):
-                self._give_up_live(session.feed, now_s)
-                self._open("demo")
-        elif self._probe is not None:
-            self._watch_probe(self._probe, now_s)
-        elif self._retry_at_s is not None and now_s >= self._retry_at_s:
-            self._probe = self._feed("binance-um")
-            self._probe_until_s = now_s + self.settings.live_deadline_s
-            self._probe.start(_Nowhere())
-
-    def _watch_probe(self, probe: Feed, now_s: float) -> None:
-        """Go live when the exchange answers; plan the next attempt when it does not."""
-        if probe.state.mode == "LIVE":
-            self._end_probe()
-            self._reached, self._why, self._retry_at_s = True, "", None
-            self._open("binance-um")
-        elif now_s >= self._probe_until_s or probe.state.mode == "BLOCKED":
-            self._give_up_live(probe, now_s)
-            self._end_probe()
-
-    def _give_up_live(self, feed: Feed, now_s: float) -> None:
-        state = feed.state
-        self._why = state.detail or f"no trade arrived within {self.settings.live_deadline_s:g} s"
-        self._retry_at_s = now_s + (BLOCKED_RETRY_S if state.mode == "BLOCKED" else self.settings.live_retry_s)
-        if state.retry_at_s is not None:  # the exchange may have asked for more
-            self._retry_at_s = max(self._retry_at_s, state.retry_at_s)
-        LOG.warning("the exchange cannot be reached: %s", self._why)
-
-    def _end_probe(self) -> None:
-        if self._probe is not None:
-            self._probe.stop()
-            self._probe = None
-
-
-class _Nowhere:
-    """A sink for a probe: whether the exchange answers is all that counts."""
-
-    def offer(self, trades: Trades) -> None:
-        """Forget them."""
-
-    def reject(self, symbol: str | None, reason: str, count: int = 1) -> None:
-        """Forget them."""
-
-
-class AlertFile:
-    """Rules, states, events and messages in the database of the engine, written by its one writer thread."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def _path(self) -> Path:
-        return self._engine.settings.database
-
-    def _write(self, write: Callable[[sqlite3.Connection], None]) -> threading.Event:
-        with self._engine._switching:  # the writer of a market that is being closed takes nothing more
-            return self._engine.session.mirror.write(write)
-
-    def load_rules(self) -> list[dict[str, Any]]:
-        """Bodies of the stored rules."""
-        return alert_rows.read_alert_rules(self._path)
-
-    def load_states(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Rule, venue and state."""
-        return alert_rows.read_states(self._path)
-
-    def load_followed(self, venue: str) -> list[dict[str, Any]]:
-        """Firings whose outcome is not known."""
-        rows = [(row["event_id"], row["context"]) for row in alert_rows.read_followed(self._path, venue)]
-        return [
-            {"event_id": event_id, "scope": context["scope"], "followed": context["followed"]}
-            for event_id, context in rows
-            if context.get("followed") and context.get("scope")
-        ]
-
-    def seen_us(self, venue: str) -> int | None:
-        """Time up to which pending rules have been judged."""
-        text = sqlite.read_note(self._path, f"{venue} judged until")
-        return int(text) if text else None
-
-    def save_rule(self, body: Mapping[str, Any]) -> None:
-        """Store a rule."""
-        self._engine.session.mirror.put_rule(body)
-
-    def delete_rule(self, rule_id: str) -> None:
-        """Forget a rule and its states."""
-        self._engine.session.mirror.drop_rule(rule_id)
-
-    def keep(self, kept: Kept) -> threading.Event:
-        """Store all of it or nothing; the event is set after the commit."""
-        if not (kept.events or kept.states or kept.outcomes) and self._engine.session.mirror.error is not None:
-            return threading.Event()  # the disk fails: only what cannot be told again waits for it
-
-        def write(connection: sqlite3.Connection) -> None:
-            for event in kept.events:
-                alert_rows.put_event(connection, {**asdict(event), "text": event.text})
-            for (rule_id, venue), state in kept.states.items():
-                alert_rows.put_state(connection, rule_id, venue, state)
-            for event_id, outcome in kept.outcomes.items():
-                alert_rows.put_outcome(connection, event_id, asdict(outcome))
-            for message in kept.messages:
-                alert_rows.put_message(connection, asdict(message))
-            if kept.seen is not None:
-                sqlite.put_note(connection, f"{kept.seen[0]} judged until", str(kept.seen[1]))
-
-        return self._write(write)
-
-    def mark(self, marks: Iterable[Mark]) -> threading.Event:
-        """Note what became of messages; the event is set after the commit."""
-        marks, at_us = list(marks), now_us()
-
-        def write(connection: sqlite3.Connection) -> None:
-            for mark in marks:
-                alert_rows.mark_message(connection, asdict(mark.message), mark.status, mark.detail, at_us)
-
-        return self._write(write)
-
-    def waiting(self) -> list[Message]:
-        """What an earlier run left to be sent."""
-        return [Message(**row) for row in alert_rows.read_waiting(self._path)]
-
-    def event(self, event_id: str) -> list[dict[str, Any]]:
-        """Every change of one alert with its context and outcome, oldest first; empty where there is none."""
-        return alert_rows.read_event(self._path, event_id)
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """What became of each rule's firings."""
-        return alert_rows.read_statistics(self._path)
-
-    def outbox(self, status: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
-        """Messages, newest first, of one status ("waiting", "sent", "digest", "dead", "dropped") or all."""
-        return alert_rows.read_outbox(self._path, status, limit)
-
-    def retry(self, number: int) -> None:
-        """Send a message again that was given up.
-
-        Raises
-        ------
-        NotFound
-        """
-        row = alert_rows.read_message(self._path, number)
-        if row is None or row["status"] not in ("dead", "dropped"):
-            raise NotFound(f"there is no message {number} that was given up", "message")
-        fields = {name: row[name] for name in Message.__dataclass_fields__}
-        message = Message(**fields | {"attempts": 0, "queued_us": now_us()})
-        self.mark([Mark(message, alert_rows.WAITING)])
-        self._engine.notifier.retry(message)
-
 
 def _comparable(event: AlertEvent) -> dict[str, Any]:
     """What two replays of a recording have in common: not the number of an event, nor what is drawn at random."""
     drawn = {"seq", "event_id", "rule_id", "context", "outcome"}
     return {name: value for name, value in asdict(event).items() if name not in drawn}
-
-
-def _backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:
-    """How the repair of gaps stands; None where there is nothing that could be repaired."""
-    if session.backfill is None:
-        return None
-    state = session.backfill.state
-    retry_in_s = None if state.retry_at_s is None else max(0.0, state.retry_at_s - now_s)
-    return {
-        "missing": state.missing,
-        "repaired": state.repaired,
-        "detail": state.detail,
-        "retry_in_s": retry_in_s,
-        "unlisted": list(state.unlisted),
-    }
-
-
-def _quote_status(session: Session, now_s: float) -> dict[str, QuoteStatus]:
-    reconnects = 0 if session.quote_feed is None else session.quote_feed.state.reconnects
-    rows = {}
-    for symbol, counts in session.quotes.counts().items():
-        last, heard_s = counts.last, counts.last_monotonic_s
-        rows[symbol] = QuoteStatus(
-            received=counts.received,
-            kept=counts.kept,
-            deduped=counts.deduped,
-            older=counts.older,
-            rejected=counts.rejected,
-            renumbered=counts.renumbered,
-            last_quote_us=None if last is None else last.ts_us,
-            last_quote_age_s=None if heard_s is None else now_s - heard_s,
-            bid=None if last is None else last.bid,
-            bid_qty=None if last is None else last.bid_qty,
-            ask=None if last is None else last.ask,
-            ask_qty=None if last is None else last.ask_qty,
-            quotes_per_s=counts.quotes_per_s,
-            reconnects=reconnects,
-        )
-    return rows
-
-
-def _channel(found: ChannelStatus) -> Connection:
-    """A channel of alerts as one of the ways on which data goes."""
-    detail = f"{found.service}: {found.sent:,} sent, {found.waiting:,} waiting, {found.dead:,} given up"
-    detail = f"{detail}; {found.last_error}" if found.last_error else detail
-    return Connection(f"channel {found.name}", found.state.upper(), None, detail, found.next_try_in_s)
-
-
-def _quote_feed_status(session: Session, now_s: float) -> dict[str, Any] | None:
-    """Mode and reason of the second connection; its failures are told here and nowhere else."""
-    if session.quote_feed is None:
-        return None
-    state = session.quote_feed.state
-    retry_in_s = None if state.retry_at_s is None else max(0.0, state.retry_at_s - now_s)
-    return {
-        "mode": state.mode,
-        "detail": state.detail,
-        "retry_in_s": retry_in_s,
-        "reconnects": state.reconnects,
-        "unattributed": dict(session.quotes.unattributed),
-    }
-
-
-def _is_stale(session: Session, usual_per_s: float, age_s: float | None, now_s: float) -> bool:
-    """Whether a symbol has been silent for much longer than it usually is. Only an exchange can be silent."""
-    if not session.live:
-        return False
-    silent_s = now_s - session.opened_s if age_s is None else age_s
-    patience_s = STALE_TRADES / usual_per_s if usual_per_s > 0 else STALE_LEAST_S
-    return silent_s > min(max(patience_s, STALE_LEAST_S), STALE_MOST_S)
-
-
-_current: Engine | None = None
-
-
-def install(engine: Engine | None) -> None:
-    """Make this the engine of the process; None takes it away."""
-    global _current
-    _current = engine
-
-
-def current() -> Engine:
-    """The engine of the process.
-
-    Raises
-    ------
-    PairscopeError
-        None has been installed.
-    """
-    if _current is None:
-        raise PairscopeError("the engine has not started")
-    return _current

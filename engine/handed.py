@@ -1,0 +1,8 @@
+"""What the engine hands out and rooms above it may name."""
+
+from data.feeds.replay import ReplayPosition
+from data.health import Disk
+from data.ingestion import Gap
+from data.inventory import Coverage, Holdings
+
+__all__ = ["Coverage", "Disk", "Gap", "Holdings", "ReplayPosition"]
