@@ -86,6 +86,7 @@ from utils.errors import (
     StorageError,
     TooFewObservations,
 )
+from utils.jobs import Jobs
 from utils.remember import Memory
 from utils.versions import versions
 
@@ -144,6 +145,7 @@ class Engine:
         self._replay_speed = settings.speed
         self._replay_from: tuple[int, bool] | None = None  # where the next replay goes to first, and whether it plays
         self._archive = Recordings(settings.database.parent / "recordings", settings.record_gb * 1e9, settings.record)
+        self.jobs = Jobs()
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
@@ -173,6 +175,7 @@ class Engine:
             self._evaluator.join(timeout=5)
         if self._heartbeat is not None:
             self._heartbeat.stop()
+        self.jobs.stop()
         self.notifier.stop()
         with self._switching:
             self._choice.end()
