@@ -4,6 +4,7 @@ Plain dictionaries, not `go` objects: a figure is built every second, and checki
 schema costs more than computing the numbers. `go.Figure(spec)` of the same dictionary is checked in the tests.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,11 @@ from utils.clock import US_PER_MS, UTC_ZONE, zone_name, zone_offset_us
 Spec = dict[str, Any]
 
 PANE_GAP = 0.022
+CLIPS = ("clipmin", "clipmax")
 # The drawn part begins on a multiple of this many bars: were it to move with every bar, the base of the legs
 # would move too, and each refresh would have to send every point again.
 BLOCK_BARS = 60
+EDGE_SHARE = 50  # the room after the newest bar is one of so many parts of the bars drawn, or less
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,9 @@ def in_zone(spec: Spec, zone: str) -> Spec:
     moved = {key: spec["layout"][key] | {"hoverformat": f"%Y-%m-%d %H:%M:%S {name}"} for key in dates}
     for axis in moved.values():
         if "autorangeoptions" in axis:
-            axis["autorangeoptions"] = {key: _moved(at, zone) for key, at in axis["autorangeoptions"].items()}
+            limits = axis["autorangeoptions"]
+            include = [_moved(at, zone) for at in limits["include"]]
+            axis["autorangeoptions"] = {key: _moved(limits[key], zone) for key in CLIPS} | {"include": include}
     shapes = [
         shape | {key: _moved(shape[key], zone) for key in ("x0", "x1")} if shape.get("xref") in axes else shape
         for shape in spec["layout"].get("shapes", ())
@@ -212,6 +217,18 @@ def spans_of(ts_us: np.ndarray, marked: np.ndarray, width_us: int) -> list[tuple
         (int(ts_us[first]), int(ts_us[last - 1]) + width_us)
         for first, last in zip(edges[::2], edges[1::2], strict=True)
     ]
+
+
+def steady_range(x: np.ndarray) -> Spec:
+    """What a time axis shows by itself of bars at `x` (milliseconds), as Plotly's autorangeoptions.
+
+    It ends at most 2 % after the newest bar and moves on in steps: were it to move with every bar, all of the figure
+    would have to be drawn anew at every bar. A range given in its place would undo the reader's zoom.
+    """
+    bars = max(1, x.size // EDGE_SHARE)
+    step = float(np.min(np.diff(x), initial=np.inf)) * 2 ** (bars.bit_length() - 1) if x.size > 1 else 0.0
+    end = x[0] + step * math.ceil((x[-1] - x[0]) / step) if step else x[-1]
+    return {"clipmin": float(x[0]), "clipmax": float(end), "include": [float(x[0]), float(end)]}
 
 
 def time_axis(theme: Theme, anchor: str, **more: Any) -> Spec:

@@ -23,6 +23,7 @@ from dashboard.charts.base import (
     ms,
     pane_title,
     shading,
+    steady_range,
     time_axis,
     z_levels,
 )
@@ -144,8 +145,8 @@ def _layout(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, theme: Them
         margin={"l": 46, "r": 60, "t": 8, "b": 34},
         hoversubplots="axis",
         uirevision=f"{chart.symbol_y} {chart.symbol_x} {chart.timeframe} {chart.bars} {chart.legs}",
-        # Alert marks would push the edges out and in again. A range given here would undo the reader's zoom.
-        xaxis=time_axis(theme, "y5", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
+        # Alert marks would push the edges out and in again.
+        xaxis=time_axis(theme, "y5", autorangeoptions=steady_range(x)),
         **axes,
         shapes=[*shading(chart.incomplete, theme, x[0]), *_thresholds(analysis, chart, theme)],
         annotations=[*_titles(analysis, chart, theme), *_last_values(analysis, theme)],

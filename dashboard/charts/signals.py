@@ -16,6 +16,7 @@ from dashboard.charts.base import (
     ms,
     pane_title,
     shading,
+    steady_range,
     time_axis,
     z_levels,
 )
@@ -114,7 +115,7 @@ def _layout(rule: SignalParams, chart: PairChart, newest: tuple[float, float], x
         margin={"l": 46, "r": 60, "t": 8, "b": 34},
         hoversubplots="axis",
         uirevision=f"signals {chart.symbol_y} {chart.symbol_x} {chart.timeframe}",
-        xaxis=time_axis(theme, "y3", autorangeoptions={"clipmin": x[0], "clipmax": x[-1]}),
+        xaxis=time_axis(theme, "y3", autorangeoptions=steady_range(x)),
         **axes,
         shapes=[
             *shading(chart.incomplete, theme, x[0]),

@@ -33,13 +33,18 @@ def frame() -> None:
     _frame()(key="frame", height="content")
 
 
+def _text(*names: str) -> str:
+    """Files of this folder, one after the other."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
 @st.cache_resource(show_spinner=False)
 def _frame() -> Any:
     return st.components.v2.component(
         "pairscope_frame",
-        html=(HERE / "frame.html").read_text(encoding="utf-8"),
-        css=(HERE / "frame.css").read_text(encoding="utf-8"),
-        js=(HERE / "frame.js").read_text(encoding="utf-8"),
+        html=_text("frame.html"),
+        css=_text("frame.css"),
+        js=_text("frame.js"),
         isolate_styles=False,
     )
 
@@ -49,7 +54,7 @@ def _component() -> Any:
     return st.components.v2.component(
         "pairscope_live",
         html='<div class="ps-live"></div>',
-        css=(HERE / "live.css").read_text(encoding="utf-8"),
-        js=(HERE / "live.js").read_text(encoding="utf-8"),
+        css=_text("chart.css"),
+        js=_text("follow.js", "quick.js", "chart.js"),
         isolate_styles=False,
     )

@@ -9,7 +9,7 @@ operation is one of
     ["cells", path, indices, values]   replace some items of a list
 
 A path is a list of keys and indices. One step of it may be a list of indices: what is alike in several traces is said
-once, and the last argument is then a list with one value each, or with one for all. `live.js` applies the same
+once, and the last argument is then a list with one value each, or with one for all. `follow.js` applies the same
 operations in the browser.
 """
 

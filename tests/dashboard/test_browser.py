@@ -3,6 +3,8 @@
 import signal
 import time
 
+import numpy as np
+
 from tests.browsing import needs_browser
 from tests.dashboard.conftest import LAPTOP, PHONE, open_page, served
 
@@ -14,11 +16,41 @@ NEWEST = f"() => {PLOT}.data[0].x.at(-1)"
 LIVE = "document.querySelector('.ps-live')"
 
 
+# What the chart shows, in data: points of each path as (ms, y), and tags as (text, y); with the size of a pixel.
+DRAWN = f"""() => {{
+    const plot = {PLOT}, full = plot._fullLayout, paths = {{}};
+    const axis = (letter) => full[`${{letter[0]}}axis${{letter.slice(1)}}`];
+    plot._fullData.forEach((trace, i) => {{
+        const across = axis(trace.xaxis || "x"), up = axis(trace.yaxis || "y");
+        plot.querySelectorAll(`.trace${{trace.uid}} path`).forEach((path, k) => {{
+            const numbers = (path.getAttribute("d") || "").match(/-?[\\d.]+/g)?.map(Number);
+            if (!numbers || trace.mode !== "lines" || (path.matches(".js-line") && !trace.line.width)) return;
+            const points = numbers.flatMap((x, j) => (j % 2 ? [] : [[across.p2l(x), up.p2l(numbers[j + 1])]]));
+            paths[`${{trace.name}} ${{k}}`] = {{ points, pixel: Math.abs(up.p2l(1) - up.p2l(0)) }};
+        }});
+    }});
+    const tags = full.annotations.flatMap((note, i) => {{
+        const group = plot.querySelector(`.annotation[data-index="${{i}}"]`);
+        if (!group || note.xanchor !== "left" || note.x < 1) return [];
+        const box = group.getBoundingClientRect(), up = axis(note.yref), top = plot.getBoundingClientRect().top;
+        return [[group.textContent, up.p2l(box.top + box.height / 2 - top - up._offset)]];
+    }});
+    return {{ paths, tags, pixel_ms: full.xaxis.p2l(1) - full.xaxis.p2l(0) }};
+}}"""
+
+
 def refresh(server, page, count: int) -> None:
     """Let the chart be drawn anew so many times, each time with another newest bar."""
     page.evaluate(f"""() => {{
-        const chart = {LIVE}.live, draw = chart.draw.bind(chart), seen = new Set();
-        chart.draw = async () => {{ await draw(); seen.add({PLOT}.data[0].x.at(-1)); window.drawn = seen.size; }};
+        const chart = {LIVE}.live, seen = new Set();
+        for (const name of ["draw", "shown"]) {{
+            const before = chart[name].bind(chart);
+            chart[name] = async () => {{
+                await before();
+                seen.add(chart.payload.figure.data[0].x.at(-1));
+                window.drawn = seen.size;
+            }};
+        }}
     }}""")
     server.bars(50)
     page.wait_for_function(f"() => window.drawn > {count}", timeout=60_000)
@@ -61,6 +93,37 @@ def test_zoom_pan_and_hidden_traces_survive_fifty_refreshes_of_one_and_the_same_
     assert page.evaluate(f"() => {PLOT}.layout.dragmode") == "pan"
     assert page.evaluate(f"() => {PLOT}.mine")
     assert page.evaluate(NEWEST) >= newest + 49_000
+
+
+def test_new_points_stand_where_plotly_would_draw_them(server, page):
+    page.mouse.move(5, 5)
+    server.bars(20)
+    page.wait_for_function(f"() => {LIVE}.live.behind && !{LIVE}.live.frame && ({LIVE}.live.hangUp(), true)")
+    server.bars(0)
+    quick = page.evaluate(DRAWN)
+    page.evaluate(f"() => {LIVE}.live.draw()")
+    whole = page.evaluate(DRAWN)
+    assert set(quick["paths"]) == set(whole["paths"]) and len(whole["paths"]) == 8
+    for name, path in whole["paths"].items():  # Plotly leaves out points that lie on a line
+        known = np.array(quick["paths"][name]["points"])
+        for x, y in path["points"]:
+            near = np.abs(known[:, 0] - x) < quick["pixel_ms"]
+            assert np.min(np.abs(known[near, 1] - y), initial=np.inf) < 1.5 * path["pixel"], (name, x, y)
+    assert [text for text, _ in quick["tags"]] == [text for text, _ in whole["tags"]]
+    pixels = [
+        whole["paths"][f"{name} 0"]["pixel"] for name in ("spread − mean", "z-score", "hedge ratio", "correlation")
+    ]
+    for (_, before), (_, after), pixel in zip(quick["tags"], whole["tags"], pixels, strict=True):
+        assert abs(before - after) < 1.5 * pixel
+
+
+def test_the_pointer_finds_the_newest_points(server, page):
+    page.mouse.move(5, 5)
+    server.bars(20)
+    page.wait_for_function(f"() => {LIVE}.live.behind", timeout=15_000)
+    page.locator(".js-plotly-plot").hover()
+    page.wait_for_function(f"() => !{LIVE}.live.behind && ({NEWEST})() === {LIVE}.live.payload.figure.data[0].x.at(-1)")
+    server.bars(0)
 
 
 def test_the_chart_follows_a_switch_of_the_theme(page):

@@ -11,7 +11,7 @@ import config
 from analytics.indicators import ema, rsi
 from analytics.pair import PairParams
 from analytics.signals import SignalParams, mean_reversion_signal
-from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, in_zone, spans_of
+from dashboard.charts.base import BLOCK_BARS, Mark, domains, drawn, first_shown, in_zone, spans_of, steady_range
 from dashboard.charts.coverage import (
     COMPLETE,
     INCOMPLETE,
@@ -111,6 +111,15 @@ def test_drawn_bars_are_at_most_those_configured_and_begin_steadily():
     assert max(counts) <= config.CHART_BARS
     assert min(counts) > config.CHART_BARS - 2 * BLOCK_BARS
     assert len(set(firsts)) <= len(firsts) / BLOCK_BARS + 2
+
+
+def test_the_time_axis_moves_in_steps_and_ends_close_to_the_newest_bar():
+    x = START_US / 1_000 + 1_000.0 * np.arange(599)
+    ends = [steady_range(x[:count])["clipmax"] for count in range(541, 600)]
+    room = [end - x[count - 1] for end, count in zip(ends, range(541, 600), strict=True)]
+    assert len(set(ends)) <= 59 / 8 + 2
+    assert min(room) == 0 and max(room) <= 0.02 * 599 * 1_000
+    assert steady_range(x[:1]) == {"clipmin": x[0], "clipmax": x[0], "include": [x[0], x[0]]}
 
 
 def test_few_bars_are_all_drawn():

@@ -12,7 +12,7 @@ import engine as engines
 from dashboard.live import hub as hubs
 from dashboard.live.figures import build
 from dashboard.live.hub import Hub
-from dashboard.live.routes import PLOTLY_JS, routes
+from dashboard.live.routes import PLOTLY_JS, routes, unwrapped
 from tests.dashboard.fake_engine import FakeEngine, symbol_status
 from tests.waiting import until
 
@@ -138,7 +138,16 @@ def test_plotly_comes_from_the_installed_package_compressed_and_may_be_kept(clie
     answer = client.get("/live/plotly.js?v=7", headers={"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert "immutable" in answer.headers["cache-control"]
-    assert answer.content == PLOTLY_JS.read_bytes()
+    assert answer.content.decode() == unwrapped(PLOTLY_JS.read_text(encoding="utf-8"))
     plain = client.get("/live/plotly.js", headers={"accept-encoding": "identity"})
     assert plain.content == answer.content
     assert len(gzip.compress(plain.content, 1)) < len(plain.content) / 2
+
+
+def test_the_library_is_the_installed_one_without_its_wrapper(client):
+    installed = PLOTLY_JS.read_text(encoding="utf-8")
+    served = unwrapped(installed)
+    assert served.startswith("/**\n* plotly.js v")
+    assert "window.Plotly = Plotly;" in served and "factory" not in served[:1_000]
+    assert len(installed) - len(served) < 1_000
+    assert unwrapped("(function(a, b) { another wrapper })") == "(function(a, b) { another wrapper })"

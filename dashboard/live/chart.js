@@ -1,0 +1,144 @@
+// One Plotly chart that follows its figure. New points of lines are put into their paths at once, see quick.js; all
+// else, and what the pointer is about to ask for, is drawn by Plotly.
+
+const CONFIG = {
+  responsive: false, scrollZoom: false, displaylogo: false, doubleClick: "reset",
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+};
+const CONFIG_3D = { ...CONFIG, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
+
+function library(url) {
+  const loads = (window.__pairscopeLoads ??= new Map());
+  if (!loads.has(url)) {
+    loads.set(url, new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = url;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => { loads.delete(url); reject(new Error("the chart library did not load")); };
+      document.head.appendChild(script);
+    }));
+  }
+  return loads.get(url);
+}
+
+function themeOf(element) {
+  const probe = document.createElement("i");
+  probe.style.color = "var(--st-background-color)";
+  element.appendChild(probe);
+  const [red, green, blue] = (getComputedStyle(probe).color.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
+  probe.remove();
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128 ? "dark" : "light";
+}
+
+class LiveChart extends Follower {
+  constructor(root) {
+    super(root, { figure: null, message: { state: "loading", text: "Loading" } });
+    this.plot = root.appendChild(document.createElement("div"));
+    this.plot.className = "ps-plot";
+    this.note = root.appendChild(document.createElement("div"));
+    this.note.className = "ps-note";
+    this.note.setAttribute("role", "status");
+    // A redraw in the middle of a drag would cut it off.
+    this.onDown = () => { this.held = true; };
+    this.onUp = () => { if (this.held) { this.held = false; this.schedule(); } };
+    // What the pointer shows is Plotly's own copy of the points.
+    this.onEnter = () => { this.pointed = true; if (this.behind) this.schedule(); };
+    this.onLeave = () => { this.pointed = false; };
+    this.plot.addEventListener("pointerdown", this.onDown, true);
+    this.plot.addEventListener("pointerenter", this.onEnter);
+    this.plot.addEventListener("pointerleave", this.onLeave);
+    window.addEventListener("pointerup", this.onUp);
+    window.addEventListener("pointercancel", this.onUp);
+    this.resizer = new ResizeObserver(() => this.fit());
+    this.resizer.observe(root);
+    this.showNote();
+  }
+
+  update(data) {
+    const query = `${data.query}&theme=${themeOf(this.root)}`;
+    this.library = new URL(data.library, location.origin).href;
+    library(this.library).catch(() => {});
+    this.root.style.height = `${data.height}px`;
+    this.follow(data, query);
+  }
+
+  failed(error) {
+    if (!this.payload.figure) this.payload = { figure: null, message: { state: "error", text: `No data: ${error.message}` } };
+  }
+
+  changed(patch) {
+    const waits = this.frame || this.held || this.pointed || this.hasMoved;
+    if (patch && !waits && drawQuickly(this.plot, this.payload.figure, patch.operations)) {
+      this.behind = this.hasMoved = true;
+      requestAnimationFrame(() => { this.hasMoved = false; });  // at most once a frame
+      this.shown();
+    } else this.schedule();
+  }
+
+  schedule() {
+    if (this.frame || this.closed || this.held) return;
+    this.frame = requestAnimationFrame(async () => {
+      if (!this.held) await this.draw();
+      this.frame = null;
+      if (this.drawn !== this.stamp()) this.schedule();
+    });
+  }
+
+  shown() {
+    this.drawn = this.stamp();
+    Object.assign(this.root.dataset, { epoch: this.epoch, seq: this.seq, t0: this.t0 });
+  }
+
+  async draw() {
+    this.drawn = this.stamp();
+    const drawn = { epoch: this.epoch, seq: this.seq, t0: this.t0 };
+    const { figure } = this.payload;
+    this.showNote();
+    this.plot.style.visibility = figure ? "visible" : "hidden";
+    if (!figure) return;
+    try {
+      const Plotly = await library(this.library);
+      if (this.closed) return;
+      // Plotly writes into what it is given; its own copies keep the patches true.
+      const config = figure.layout.scene ? CONFIG_3D : CONFIG;
+      this.behind = false;
+      await Plotly.react(this.plot, figure.data.map((trace) => ({ ...trace })), structuredClone(figure.layout), config);
+      drawnWhole(this.plot);
+      Object.assign(this.root.dataset, drawn);
+    } catch (error) {
+      this.payload.message = { state: "error", text: `This chart could not be drawn: ${error.message}` };
+      this.showNote();
+    }
+  }
+
+  showNote() {
+    const { message, figure } = this.payload;
+    this.note.textContent = message ? message.text : "";
+    this.note.className = `ps-note ps-${message ? message.state : "none"}${figure ? " ps-over" : ""}`;
+    this.root.dataset.state = message ? message.state : "live";
+  }
+
+  fit() {
+    if (!this.plot.data || !this.plot.offsetWidth) return;
+    window.Plotly.Plots.resize(this.plot);
+    if (this.behind) this.schedule();
+  }
+
+  close() {
+    this.leave();
+    cancelAnimationFrame(this.frame);
+    window.removeEventListener("pointerup", this.onUp);
+    window.removeEventListener("pointercancel", this.onUp);
+    this.resizer.disconnect();
+    if (window.Plotly) window.Plotly.purge(this.plot);
+    this.root.replaceChildren();
+    this.root.live = null;
+  }
+}
+
+export default function (component) {
+  const root = component.parentElement.querySelector(".ps-live");
+  root.live ??= new LiveChart(root);
+  root.live.update(component.data);
+  return () => root.live?.close();
+}
