@@ -6,13 +6,16 @@ Python; of the past, the analysis that a live bar is judged by, made for each ba
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count as numbers
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from starlette.testclient import TestClient
+from streamlit.logger import set_log_level
+from streamlit.testing.v1 import AppTest
 
 import config
 import engine as engines
@@ -47,8 +50,8 @@ PLAIN = (
 
 
 def run(scale: float = 1.0) -> list[Row]:
-    """A round, a page of the history, an hour of the past."""
-    return [_round(scale), _history(scale), _past(scale)]
+    """A round, a page of the history by REST and on the screen, an hour of the past."""
+    return [_round(scale), _history(scale), _page(scale), _past(scale)]
 
 
 def _round(scale: float) -> Row:
@@ -75,6 +78,36 @@ def _round(scale: float) -> Row:
 
 def _history(scale: float) -> Row:
     rows = scaled(ROWS, scale)
+    with _remembered(rows) as engine:
+        mine = _p99_s(TestClient(build_api()), scaled(CALLS, scale, 20))
+        theirs = medians_s(lambda: _all_of(engine.settings.database))[0]
+    found = ("GET /alerts/history, p99", 1_000 * mine), ("all rows, cut in Python", 1_000 * theirs)
+    return at_most("alerts", *found, "ms", f"{count(rows)} rows, 1,000 shown", 300.0)
+
+
+def _page(scale: float) -> Row:
+    """The Alerts page: the script and every number on it, without the browser."""
+    rows = scaled(ROWS, scale)
+    taken = []
+    for held in (rows, 0):
+        with _remembered(held) as engine:
+            engine.start()
+            taken.append(1_000 * medians_s(_open_page)[0])
+            engine.stop()
+    found = ("Alerts page", taken[0]), ("the same without a history", taken[1])
+    return at_most("alerts", *found, "ms", f"{count(rows)} rows", 2_000.0)
+
+
+def _open_page() -> None:
+    set_log_level("ERROR")  # it warns of every page that no browser asked for
+    app = AppTest.from_file(str(config.ROOT / "dashboard" / "main.py"), default_timeout=60)
+    app.switch_page("pages/alerts.py").run()
+    assert not app.exception
+
+
+@contextmanager
+def _remembered(rows: int) -> Iterator[engines.Engine]:
+    """An engine, not started, whose file holds so many events."""
     with TemporaryDirectory() as name:
         path = Path(name) / "bench.db"
         connection = sqlite.open_writer(path)
@@ -85,12 +118,9 @@ def _history(scale: float) -> Row:
         engine = engines.Engine(config.load(database=path, source="demo"))
         engines.install(engine)
         try:
-            mine = _p99_s(TestClient(build_api()), scaled(CALLS, scale, 20))
-            theirs = medians_s(lambda: _all_of(path))[0]
+            yield engine
         finally:
             engines.install(None)
-    found = ("GET /alerts/history, p99", 1_000 * mine), ("all rows, cut in Python", 1_000 * theirs)
-    return at_most("alerts", *found, "ms", f"{count(rows)} rows, 1,000 shown", 300.0)
 
 
 def _past(scale: float) -> Row:

@@ -47,6 +47,16 @@ def test_without_rules_the_page_says_how_to_make_one(engine):
     assert "No rule yet" in text and "No rule has fired yet" in text and "PAIRSCOPE_CHANNELS" in text
 
 
+def test_rules_are_judged_no_more_often_for_twenty_open_pages(engine):
+    engine.alerts.add(RULE | {"symbol_y": "ETHUSDT", "symbol_x": "BTCUSDT", "timeframe": "1s"})
+    engine.judge()
+    before = engine.alerts.figures()
+    for _ in range(20):
+        open_page()
+    after = engine.alerts.figures()
+    assert after["rounds"] == before["rounds"] == 1 and after["judged"] == before["judged"] == 1
+
+
 def test_a_rule_is_made_from_the_form_that_begins_with_the_pair_shown(engine):
     app = open_page()
     app.number_input(key="alert-threshold-").set_value(1.25).run()
