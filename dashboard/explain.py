@@ -287,14 +287,14 @@ EXPLAIN: dict[str, Explanation] = {
         "its level depends on when the capture began: look at its changes.",
     ),
     "liquidity": Explanation(
-        "100 · min(1, volume ratio / (1 + ratio of times between trades)), last minute against the hour before: 50 is "
-        "as usual.",
-        "the hour before is what is usual.",
+        "100 · min(1, volume ratio / (1 + ratio of times between trades)), last minute against up to an hour before: "
+        "50 is as usual.",
+        "what is usual is what was there before.",
         "it compares a symbol with itself and says nothing about the book; after a quiet hour a normal minute is rich.",
     ),
     "volatility_regime": Explanation(
-        "Realised volatility of one-second returns, a year; × before: over that of the hour before. Calm below 0.7, "
-        "lively above 1.3.",
+        "Realised volatility of one-second returns, a year; × before: over that of up to an hour before. Calm below "
+        "0.7, lively above 1.3.",
         "returns are independent from second to second.",
         "the bounce between bid and ask counts as volatility; with 60 returns the ratio wanders by 9 % by itself.",
     ),

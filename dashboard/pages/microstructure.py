@@ -25,7 +25,7 @@ TAPE_ROWS = 44
 
 def page(engine: Engine, view: View) -> None:
     """The tape of the chosen symbol, live."""
-    about = f"the last minute against the hour before · charts of {formats.timeframe(view.timeframe)} bars"
+    about = f"the last minute against up to an hour before · charts of {formats.timeframe(view.timeframe)} bars"
     st.html(f'<div class="ps-head"><h2>Microstructure</h2><span>{escape(about)}</span></div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
