@@ -44,6 +44,9 @@ class Market:
     pages: Mapping[str, tuple[str, int]]  # stream -> REST path of its past trades by id, and weight of a page
     minute_weight: int  # request weight a UTC clock minute, until exchangeInfo tells today's
     history: str  # how far back pages of trades reach, for people
+    klines: tuple[int, int]  # rows of a page of bars, and its weight: what a bar costs least with
+    intervals: frozenset[str]  # widths of bars that are served
+    volumes_weight: int  # of the day's volumes of all symbols
 
     def route(self, stream: str) -> str:
         """Path prefix of a stream.
@@ -60,6 +63,9 @@ class Market:
         return self.routes[stream]
 
 
+# Widths of bars that begin on multiples of themselves; weeks and months do not.
+INTERVALS = frozenset(["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"])
+
 # Raw futures ids have legitimate holes: insurance fund, ADL and ids burned by self-trade prevention.
 USDM = Market(
     venue="binance-um",
@@ -70,6 +76,9 @@ USDM = Market(
     pages={"aggTrade": ("/aggTrades", 20)},
     minute_weight=2400,
     history="48 h",
+    klines=(499, 2),  # the documents say 2 for less than 500, 5 up to 1,000
+    intervals=INTERVALS,
+    volumes_weight=40,
 )
 SPOT = Market(
     venue="binance-spot",
@@ -80,6 +89,9 @@ SPOT = Market(
     pages={"aggTrade": ("/aggTrades", 4), "trade": ("/historicalTrades", 25)},
     minute_weight=6000,
     history="whole history",
+    klines=(1_000, 2),
+    intervals=INTERVALS | {"1s"},
+    volumes_weight=80,
 )
 MARKETS = {market.venue: market for market in (USDM, SPOT)}
 
@@ -190,6 +202,23 @@ class _RawRow(msgspec.Struct, gc=False):
     maker: bool = msgspec.field(name="isBuyerMaker")
 
 
+class _Kline(msgspec.Struct, array_like=True, gc=False):
+    """One row of REST klines, as far as it is read."""
+
+    time: Ms
+    open: str
+    high: str
+    low: str
+    close: str
+
+
+class _DayVolume(msgspec.Struct, gc=False):
+    """One row of REST ticker/24hr."""
+
+    symbol: str
+    quote_volume: str = msgspec.field(name="quoteVolume")
+
+
 class _Limit(msgspec.Struct):
     """One of exchangeInfo's rateLimits."""
 
@@ -225,6 +254,8 @@ _PAGES: dict[str, Callable[[bytes], Any]] = {
     "aggTrade": msgspec.json.Decoder(list[_AggRow]).decode,
     "trade": msgspec.json.Decoder(list[_RawRow]).decode,
 }
+_KLINES = msgspec.json.Decoder(list[_Kline]).decode
+_DAY_VOLUMES = msgspec.json.Decoder(list[_DayVolume]).decode
 _EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo).decode
 _BY_SYMBOL = attrgetter("symbol")
 _NUMBERS = msgspec.json.Decoder(list[float]).decode
@@ -332,6 +363,35 @@ def parse_exchange_info(body: bytes) -> Listing:
     weights = [limit.limit for limit in info.limits if (limit.kind, limit.interval, limit.count) == minute]
     trading = frozenset(instrument.symbol for instrument in info.symbols if instrument.status == "TRADING")
     return Listing(trading, min(weights, default=None))
+
+
+def parse_klines(body: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Open times, microseconds, and closes of bars as REST answers, by time; the newest may still form.
+
+    Raises
+    ------
+    FrameError
+    """
+    try:
+        rows = _KLINES(body)
+        closes = _numbers([row.close for row in rows]) if rows else np.empty(0)
+    except (*UNREADABLE, ValueError) as exc:
+        raise FrameError(f"unreadable bars: {exc}") from None
+    return np.array([row.time for row in rows], np.int64) * US_PER_MS, closes
+
+
+def parse_volumes(body: bytes) -> dict[str, float]:
+    """What was traded of each symbol within a day, quote currency; rows that tell no amount are left out.
+
+    Raises
+    ------
+    FrameError
+    """
+    try:
+        rows = _DAY_VOLUMES(body)
+    except UNREADABLE as exc:
+        raise FrameError(f"unreadable volumes: {exc}") from None
+    return {row.symbol: float(row.quote_volume) for row in rows if is_decimal(row.quote_volume)}
 
 
 def _decode_each(frames: list[bytes], stream: str | None, batch: Decoded, events: list[_Event]) -> bool:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+import numpy as np
 import requests
 
-from data.feeds.binance import Listing, Market, parse_exchange_info, parse_page
+from data.feeds.binance import Listing, Market, parse_exchange_info, parse_klines, parse_page, parse_volumes
 from data.feeds.connection import BAN_RETRY_S, BLOCKED_RETRY_S, refusal
 from data.trades import Trades
 from utils import logger
-from utils.clock import US_PER_S, monotonic_s, now_us
+from utils.clock import US_PER_MS, US_PER_S, monotonic_s, now_us
 from utils.errors import FeedBlocked, FeedError, FeedPaused, FrameError, HistoryTooOld
 
 PAGE = 1_000  # most trades a page
@@ -72,6 +73,7 @@ class Rest:
         self.reach = f"older than the {market.history} that the exchange serves"
         self.budget = Budget(market.minute_weight)
         self.on_closed: Callable[[int], None] = lambda until_us: None  # told a wall-clock time, for the next run
+        self.market = market
         self._base_url, self._host = f"{base_url.rstrip('/')}{market.rest_path}", urlsplit(base_url).netloc
         self._closed: FeedError | None = None
         self._closed_until_s = 0.0
@@ -84,9 +86,9 @@ class Rest:
         if wait_s > 0:
             self._close(FeedPaused(f"{self._host} asked an earlier run to stay away", wait_s), wait_s)
 
-    def wait_s(self) -> float:
-        """Seconds until a request may leave; 0 if now."""
-        weight = max(self.page_weight, LISTING_WEIGHT)
+    def wait_s(self, weight: int | None = None) -> float:
+        """Seconds until a request of this weight may leave, or without one a page of trades or a listing; 0 if now."""
+        weight = max(self.page_weight, LISTING_WEIGHT) if weight is None else weight
         return max(self._closed_until_s - monotonic_s(), self.budget.wait_s(weight, now_us()), 0.0)
 
     @property
@@ -130,6 +132,33 @@ class Rest:
         if listing.minute_weight:
             self.budget.minute_weight = listing.minute_weight
         return listing
+
+    def klines(self, symbol: str, interval: str, until_us: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Open times, microseconds, and closes of the newest `count` bars that open at a time or before, by time.
+
+        Raises
+        ------
+        FeedPaused, FeedBlocked, FeedError
+        """
+        rows, weight = self.market.klines
+        query = {"symbol": symbol, "interval": interval, "endTime": str(until_us // US_PER_MS)}
+        body = self._get("/klines", query | {"limit": str(min(count, rows))}, weight)
+        try:
+            return parse_klines(body)
+        except FrameError as exc:
+            raise FeedError(f"{self._host}: {exc}") from None
+
+    def volumes(self) -> dict[str, float]:
+        """What was traded of each symbol within a day, quote currency.
+
+        Raises
+        ------
+        FeedPaused, FeedBlocked, FeedError
+        """
+        try:
+            return parse_volumes(self._get("/ticker/24hr", {}, self.market.volumes_weight))
+        except FrameError as exc:
+            raise FeedError(f"{self._host}: {exc}") from None
 
     def hang_up(self) -> None:
         """Close the connection, and break off an answer that is being read."""

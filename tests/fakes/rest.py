@@ -19,9 +19,10 @@ from utils.clock import US_PER_MS, US_PER_S, now_us
 MINUTE_US = 60 * US_PER_S
 MINUTE_WEIGHT = {SPOT.venue: 6000, USDM.venue: 2400}  # as the exchange grants an address
 WEIGHTS = {  # of a call that does not cost 1
-    SPOT.venue: {"/aggTrades": 4, "/historicalTrades": 25, "/exchangeInfo": 20},
-    USDM.venue: {"/aggTrades": 20},
+    SPOT.venue: {"/aggTrades": 4, "/historicalTrades": 25, "/exchangeInfo": 20, "/klines": 2, "/ticker/24hr": 80},
+    USDM.venue: {"/aggTrades": 20, "/ticker/24hr": 40},
 }
+KLINE_WEIGHTS = ((100, 1), (500, 2), (1_001, 5), (1_501, 10))  # of futures, by how many are asked for, less than
 Row = Callable[[Trade, Market], dict[str, object]]
 FIREWALL_PAGE = "<html><body><script>alert(1)</script>Request blocked.</body></html>"  # a 403 carries no JSON
 
@@ -50,6 +51,8 @@ class FakeRest:
         self.ban_s = 120  # how long who asks on after a 429 is banned
         self.oldest_id: dict[str, int] = {}  # symbol -> older ids are answered with -4166
         self.holes: dict[str, set[int]] = {}  # symbol -> ids that pages leave out
+        self.klines: dict[tuple[str, str], dict[int, float]] = {}  # symbol and interval -> open in ms -> close
+        self.volumes: dict[str, float] = {}  # symbol -> of a day, quote currency
         self.statuses: dict[str, str] = {}  # symbol -> other status than TRADING
         self._used = dict.fromkeys(MARKETS, (0, 0))  # venue -> UTC minute, weight
         self._warned_until_us = self._banned_until_us = 0
@@ -70,10 +73,10 @@ class FakeRest:
         parts = urlsplit(path)
         market = next((m for m in MARKETS.values() if parts.path.startswith(m.rest_path + "/")), USDM)
         name = parts.path.removeprefix(market.rest_path)
-        used = self._spend(market, WEIGHTS[market.venue].get(name, 1))
+        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        used = self._spend(market, _weight(market, name, query))
         reply = self._refused() or self._over(market, used)
         if reply is None:
-            query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
             reply = response(*self._find(market, name, query))
         reply.headers["X-MBX-USED-WEIGHT-1M"] = str(used)
         self.log.append((time.monotonic(), path, reply.status_code))
@@ -130,6 +133,10 @@ class FakeRest:
                 return self._page(market, query, agg_trade_row)
             case "/historicalTrades" if market is SPOT:
                 return self._page(market, query, trade_row)
+            case "/klines":
+                return self._klines(market, query)
+            case "/ticker/24hr":
+                return 200, [{"symbol": s, "quoteVolume": plain_decimal(v)} for s, v in self.volumes.items()]
             case _:
                 return 404, {"code": -1, "msg": "no such path"}
 
@@ -148,6 +155,17 @@ class FakeRest:
         page = [trade for trade in self.tape.page(symbol, asked) if trade.trade_id not in holes]
         return 200, [row(trade, market) for trade in page]
 
+    def _klines(self, market: Market, query: dict[str, str]) -> tuple[int, object]:
+        """Bars by time, the newest that open at `endTime` or before."""
+        symbol, interval = query.get("symbol", ""), query.get("interval", "")
+        if symbol not in self.tape.symbols:
+            return 400, {"code": -1121, "msg": "Invalid symbol."}
+        if interval not in market.intervals:
+            return 400, {"code": -1120, "msg": "Invalid interval."}
+        count, until_ms = int(query.get("limit", "500")), int(query.get("endTime", "99999999999999"))
+        known = sorted(at for at in self.klines.get((symbol, interval), {}) if at <= until_ms)[-count:]
+        return 200, [_kline(at, self.klines[symbol, interval][at]) for at in known]
+
     def _exchange_info(self, market: Market) -> dict[str, object]:
         """As far as a client of trades reads it."""
         weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
@@ -156,6 +174,20 @@ class FakeRest:
             "rateLimits": [weight | {"limit": self.minute_weight[market.venue]}],
             "symbols": [_listed(symbol, self.statuses.get(symbol, "TRADING"), market) for symbol in self.tape.symbols],
         }
+
+
+def _weight(market: Market, name: str, query: Mapping[str, str]) -> int:
+    """What a call costs; of bars on futures by how many are asked for."""
+    if name == "/klines" and market is USDM:
+        count = int(query.get("limit", "500"))
+        return next((weight for below, weight in KLINE_WEIGHTS if count < below), 10)
+    return WEIGHTS[market.venue].get(name, 1)
+
+
+def _kline(open_ms: int, close: float) -> list[object]:
+    """One row of the answer to `klines`."""
+    price = plain_decimal(close)
+    return [open_ms, price, price, price, price, "1", open_ms + 1, price, 1, "0.5", price, "0"]
 
 
 def agg_trade_row(trade: Trade, market: Market) -> dict[str, object]:
