@@ -9,12 +9,16 @@ chance       what a p-value is worth in a short sample
 work         tiles through this thread, an executor, a cluster; progress and cancel
 ranking      another order, or a score of several columns
 clusters     which symbols move together: dendrogram and spanning tree
+edge         what is left of the way back once its costs are paid
+paths        spreads in few points, for small pictures
 changes      what is new since the last scan
 """
 
 from analytics.scanner.changes import ScanChanges, changes
 from analytics.scanner.clusters import Dendrogram, Edge, SpanningTree, dendrogram, spanning_tree
+from analytics.scanner.edge import edge_bps
 from analytics.scanner.params import ScanParams
+from analytics.scanner.paths import spread_paths
 from analytics.scanner.ranking import rank, score
 from analytics.scanner.universe import pair_tests, scan
 
@@ -26,9 +30,11 @@ __all__ = [
     "SpanningTree",
     "changes",
     "dendrogram",
+    "edge_bps",
     "pair_tests",
     "rank",
     "scan",
     "score",
     "spanning_tree",
+    "spread_paths",
 ]

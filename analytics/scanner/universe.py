@@ -12,6 +12,7 @@ from analytics.ar1 import phi_intervals
 from analytics.entry import round_trip_cost
 from analytics.mean_reversion import bars_of
 from analytics.scanner.chance import corrected
+from analytics.scanner.edge import edge_bps
 from analytics.scanner.params import ScanParams
 from analytics.scanner.ranking import rank
 from analytics.scanner.tiles import Columns, joined, tiles, tiles_of
@@ -20,7 +21,6 @@ from analytics.significance import mackinnon_pvalues
 from utils.errors import InputError, TooFewObservations
 
 FDR = {"bh": "fdr_bh", "by": "fdr_by"}
-BPS = 10_000
 COLUMNS = (
     *("y", "x", "n_obs", "coverage", "statistic", "lags", "pvalue_y_on_x"),
     *("other_statistic", "other_lags", "pvalue_x_on_y", "pvalue", "pvalue_corrected"),
@@ -236,8 +236,7 @@ def _reversion(columns: Columns, params: ScanParams) -> Columns:
     ratio, std, spread = columns["ratio"], columns["spread_std"], np.abs(columns["spread"])
     y, x = (np.ones_like(ratio) if params.log_prices else columns[name] for name in ("last_y", "last_x"))
     cost = round_trip_cost(y, x, ratio, params.fee_bps)
-    with np.errstate(divide="ignore"):
-        back = 1 - 2.0 ** (-params.horizon_bars / bars)
+    notional = np.abs(y) + np.abs(ratio * x)
     return {
         "half_life": bars,
         "half_life_low": low,
@@ -245,7 +244,7 @@ def _reversion(columns: Columns, params: ScanParams) -> Columns:
         "spread_std": std,
         "zscore": columns["spread"] / std,
         "cost": cost,
-        "edge_bps": BPS * (spread * back - cost) / (np.abs(y) + np.abs(ratio * x)),
+        "edge_bps": edge_bps(spread, bars, cost, notional, params.horizon_bars),
         "breakeven_z": cost / std,
     }
 

@@ -20,7 +20,7 @@ from analytics.cointegration import engle_granger
 from analytics.entry import round_trip_cost
 from analytics.hedge import ols
 from analytics.mean_reversion import half_life, spread
-from analytics.scanner import ScanParams, pair_tests, rank, scan, score
+from analytics.scanner import ScanParams, pair_tests, rank, scan, score, spread_paths
 from analytics.scanner.chance import COEFFICIENTS, corrected
 from analytics.scanner.tiles import TILE_BYTES, WIDEST, tiles
 from tests.analytics.universes import awkward, families, walks
@@ -373,3 +373,21 @@ def test_more_lags_than_a_pair_has_bars_for_is_a_reason():
     found = scan(prices, params=ScanParams(lags=30))
     assert found["reason"].str.contains("needs 62 bars that both have, has 50").sum() == 2
     assert found["lags"].dropna().tolist() == [30]
+
+
+@pytest.mark.parametrize("log_prices", [False, True])
+def test_small_pictures_are_the_spreads_of_their_rows(log_prices):
+    prices = families([3, 1], bars=150, half_life=6, seed=3)
+    prices.iloc[:20, 1] = np.nan
+    prices.iloc[70:75, 2] = np.nan
+    found = scan(prices, params=ScanParams(log_prices=log_prices))
+    paths = spread_paths(prices, found, log_prices, points=50)
+    assert paths.shape == (6, 50)
+    np.testing.assert_allclose(paths[:, -1], found["zscore"], rtol=1e-9)
+    row = next(at for at in range(6) if {found["y"][at], found["x"][at]} == set(prices.columns[[0, 3]]))
+    y, x = (np.log(prices[found[leg][row]]) if log_prices else prices[found[leg][row]] for leg in "yx")
+    spread = y - found["hedge_ratio"][row] * x
+    whole = (spread - spread.mean()) / spread.std()
+    np.testing.assert_allclose(paths[row], whole.to_numpy()[np.linspace(0, 149, 50).round().astype(int)], rtol=1e-6)
+    late = found[["y", "x"]].eq(prices.columns[1]).any(axis=1).to_numpy()
+    assert np.isnan(paths[late, 0]).all() and np.isfinite(paths[:, 10:]).all()
