@@ -9,6 +9,7 @@ of market time, and the replay waits for it: what comes of a recording depends o
 from engine.engine import Engine
 from engine.handed import Coverage, Disk, Gap, Holdings, ReplayPosition
 from engine.process import current, install
+from engine.scan_request import ScanRequest, ScanResult
 from engine.status import QuoteStatus, Status, SymbolStatus, System
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Holdings",
     "QuoteStatus",
     "ReplayPosition",
+    "ScanRequest",
+    "ScanResult",
     "Status",
     "SymbolStatus",
     "System",

@@ -62,6 +62,7 @@ from data.stored import Span
 from data.trades import Trades
 from engine.alert_file import AlertFile
 from engine.choice import Choice
+from engine.scans import Scans
 from engine.status import (
     STALE_MOST_S,
     STALE_MUTE_S,
@@ -146,6 +147,7 @@ class Engine:
         self._replay_from: tuple[int, bool] | None = None  # where the next replay goes to first, and whether it plays
         self._archive = Recordings(settings.database.parent / "recordings", settings.record_gb * 1e9, settings.record)
         self.jobs = Jobs()
+        self.scans = Scans(self, self.jobs)
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
@@ -977,6 +979,7 @@ class Engine:
                     self._judge(gate, moment)
                 else:
                     self._store_replayed(gate)
+                self.scans.tick(monotonic_s())
             except StorageError as exc:
                 LOG.error("storage: %s", exc)
             except Exception:  # a bug must not end capture and alerts; it is logged and the next round goes on
