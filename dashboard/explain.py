@@ -524,6 +524,54 @@ EXPLAIN: dict[str, Explanation] = {
         "nothing.",
         "it depends on where the range shown begins.",
     ),
+    "scan_universe": Explanation(
+        "Symbols of the price table, and its rows: one closed bar each.",
+        "closes of one row are of the same moment.",
+        "a pair rests on the rows that both have: see coverage.",
+    ),
+    "scan_tests": Explanation(
+        "Engle-Granger of y on x and of x on y; the smaller p-value counts, doubled, then raised to how often it comes "
+        "up by chance in so many bars.",
+        "each price is a walk; what may return is their difference.",
+        "bars with a crash: a few of them can decide every test.",
+    ),
+    "scan_found": Explanation(
+        "Pairs with q below the accepted share of false finds.",
+        "false finds are as rare as the correction for many tests promises.",
+        "in families of symbols that share one market: 10 to 25 % of the finds were false there.",
+    ),
+    "scan_naive": Explanation(
+        "Pairs whose doubled p-value is below the same number, without correction for how many were tested.",
+        "one pair had been chosen beforehand.",
+        "always, here: with thousands of pairs hundreds come up by chance. Shown for that reason alone.",
+    ),
+    "scan_false": Explanation(
+        "Accepted share · pairs found: so many of them are expected to be false.",
+        "the q-values keep their promise.",
+        "false finds share symbols and come in clusters: of one scan it may be none or many.",
+    ),
+    "scan_took": Explanation(
+        "Time of the computation; prices had been there.",
+        "nothing.",
+        "other work on this machine counts.",
+    ),
+    "scan_heat": Explanation(
+        "q-value of each pair of the symbols of the best pairs, like ones beside each other; lighter or stronger is "
+        "smaller.",
+        "see q-values.",
+        "a row that is strong throughout says something of that symbol, not of many pairs.",
+    ),
+    "scan_tree": Explanation(
+        "The edges of least total distance √(2 (1 − correlation)) of log returns that leave no symbol out (Mantegna).",
+        "correlations of the bars scanned.",
+        "correlated is not cointegrated; with few bars weak branches are chance.",
+    ),
+    "scan_dendrogram": Explanation(
+        "Symbols joined step by step, the most alike first, by mean distance √(2 (1 − correlation)). The dashed line "
+        "is 0.7, a correlation of 0.755: what is joined to its left is one cluster.",
+        "correlations of the bars scanned.",
+        "correlated is not cointegrated: it says what moves together, not what comes back.",
+    ),
     "volume": Explanation(
         "Sum of the quantity traded over the bars shown, in units of the base asset.",
         "nothing.",

@@ -19,6 +19,7 @@ PAGES = {  # files in pages/, in the order of the navigation
     "Pair": "pair.py",
     "Microstructure": "microstructure.py",
     "Signals": "signals.py",
+    "Scanner": "scanner.py",
     "Alerts": "alerts.py",
     "Advanced": "advanced.py",
     "Data": "data.py",

@@ -9,6 +9,7 @@ import config
 from analytics.pair import PairParams
 from analytics.resampling import timeframe_us
 from analytics.signals import SignalParams, Weights
+from dashboard.scan_view import ScanView
 from utils.clock import UTC_ZONE, is_zone
 from utils.errors import InputError
 
@@ -87,6 +88,7 @@ class View:
     legs: str = "bp"  # how the legs are drawn
     cover: str = "1d"  # stretch of the coverage map
     level: str = "INFO"  # least severity of the log lines shown
+    scan: str = ""  # of the Scanner page, as `ScanView.text`
     zone: str = UTC_ZONE  # of the times shown
     refresh_s: float = config.REFRESH_S
     paused: bool = False
@@ -242,6 +244,10 @@ def _zone(text: str) -> str:
     return text
 
 
+def _scan(text: str) -> str:
+    return ScanView.of(text).text()
+
+
 def _flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise InputError("must be 0 or 1")
@@ -273,6 +279,7 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "legs": ("legs", _one_of("legs", LEGS)),
     "cover": ("cover", _one_of("cover", COVERS)),
     "level": ("level", _one_of("level", LEVELS)),
+    "scan": ("scan", _scan),
     "zone": ("zone", _zone),
     "refresh": ("refresh_s", _number("refresh", REFRESH_LIMITS_S)),
     "paused": ("paused", _flag),

@@ -18,6 +18,8 @@ LIVE, STORED, TABLE, EXCHANGE = "live", "stored", "table", "exchange"
 SOURCES = (LIVE, STORED, TABLE, EXCHANGE)
 LIMITS = {"bars": (30, 20_000), "most": (2, 500)}
 FDR = ("bh", "by")
+SERVED = {venue: market.intervals for venue, market in MARKETS.items()}  # bar widths that the exchange serves
+VENUES = tuple(MARKETS)  # of the exchange, the usual one first
 MOST_LAGS = 100
 
 

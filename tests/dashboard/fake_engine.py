@@ -33,9 +33,11 @@ from data.quotes import Quotes
 from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
 from engine import Status, SymbolStatus, System
+from engine.scans import Scans
 from utils.clock import US_PER_S
 from utils.delays import Delay
 from utils.errors import AnalysisError, InputError, StorageError, TooFewObservations
+from utils.jobs import Jobs
 from utils.versions import versions
 
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00:00 UTC
@@ -110,6 +112,12 @@ class FakeEngine:
         self.storage_error: str | None = None
         self.storage_note: str | None = None
         self.backfill: dict[str, Any] | None = None
+        self.jobs = Jobs()
+        self.scans = Scans(self, self.jobs)
+
+    @property
+    def venue(self) -> str:
+        return "demo" if self.mode == "DEMO" else "binance-um"
 
     def now_us(self) -> int:
         return START_US + self.bars_held * US_PER_S + US_PER_S // 2
@@ -143,7 +151,7 @@ class FakeEngine:
             status="ok",
             mode=self.mode,
             source=self.source,
-            venue="demo" if self.mode == "DEMO" else "binance-um",
+            venue=self.venue,
             detail=self.detail,
             retry_in_s=self.retry_in_s,
             reconnects=0,
