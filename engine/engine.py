@@ -76,6 +76,7 @@ from engine.status import (
     quote_status,
     symbol_status,
 )
+from engine.watchlist import Watchlist
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s
 from utils.delays import Delays
@@ -148,6 +149,7 @@ class Engine:
         self._archive = Recordings(settings.database.parent / "recordings", settings.record_gb * 1e9, settings.record)
         self.jobs = Jobs()
         self.scans = Scans(self, self.jobs)
+        self.watchlist = Watchlist(self)
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
 from engine import Status, SymbolStatus, System
 from engine.scans import Scans
+from engine.watchlist import Watchlist
 from utils.clock import US_PER_S
 from utils.delays import Delay
 from utils.errors import AnalysisError, InputError, StorageError, TooFewObservations
@@ -114,6 +115,7 @@ class FakeEngine:
         self.backfill: dict[str, Any] | None = None
         self.jobs = Jobs()
         self.scans = Scans(self, self.jobs)
+        self.watchlist = Watchlist(self)
 
     @property
     def venue(self) -> str:
