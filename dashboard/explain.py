@@ -555,6 +555,12 @@ EXPLAIN: dict[str, Explanation] = {
         "nothing.",
         "other work on this machine counts.",
     ),
+    "watchlist": Explanation(
+        "z, edge after costs and what the rule on z holds, of each watched pair at its newest close, by the configured "
+        "window and thresholds.",
+        "symbols of the list are followed.",
+        "a pair that a scan has found is chosen for its past: what it does from now on is the test.",
+    ),
     "scan_heat": Explanation(
         "q-value of each pair of the symbols of the best pairs, like ones beside each other; lighter or stronger is "
         "smaller.",

@@ -20,12 +20,15 @@ from dashboard.scan_view import BY_QVALUE, FIGURES, MOST_WEIGHT, RANKED, ScanVie
 from dashboard.sidebar import key, notice
 from dashboard.theme import DARK, LIGHT, Theme
 from dashboard.view import View
+from dashboard.watched import follow, watch, watchlist
 from data.exporters import FORMATS
 from engine import Engine, ScanRequest, ScanResult, current
 from engine.scan_request import LIMITS, MOST_LAGS, SERVED, VENUES
+from engine.watchlist import Watched
 from utils.errors import InputError, NotFound, PairscopeError, TooFewObservations
 
 NO_SCAN = "No scan yet. Choose where prices come from, and press Scan: every pair is tested in both directions."
+WATCH_HELP = "Put it on the watchlist: the engine then tells z, edge and state of it, where its symbols are followed."
 LOOK_S = 0.5  # between two looks at a scan that runs
 FALLBACK = "1h"  # bar width where the one chosen is not served
 HEAT_SIDE = [1.25, 1]
@@ -44,6 +47,8 @@ def page(engine: Engine, view: View) -> None:
         _form(engine, chosen)
     with panel("scan progress", view):
         _progress(engine)
+    with panel("watchlist", view):
+        watchlist(engine, view)
     if result is None:
         st.html(empty("collecting", NO_SCAN, 220))
         return
@@ -337,7 +342,7 @@ def _table(engine: Engine, view: View, chosen: ScanView, result: ScanResult) -> 
     st.caption(" ".join([*notes, "Choose a row to open its pair."]))
     at = picked.selection.rows
     if at and at[0] < len(frame):
-        _open_row(engine, result, str(frame["y"].iloc[at[0]]), str(frame["x"].iloc[at[0]]))
+        _open_row(engine, view, result, str(frame["y"].iloc[at[0]]), str(frame["x"].iloc[at[0]]))
 
 
 def _tools(engine: Engine, view: View, result: ScanResult) -> str:
@@ -380,7 +385,7 @@ def _columns() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _open_row(engine: Engine, result: ScanResult, y: str, x: str) -> None:
+def _open_row(engine: Engine, view: View, result: ScanResult, y: str, x: str) -> None:
     """What can be done with the pair of a row."""
     missing = [symbol for symbol in (y, x) if symbol not in engine.symbols]
     words = "Open" if not missing else f"Follow {' and '.join(missing)}, and open"
@@ -388,17 +393,18 @@ def _open_row(engine: Engine, result: ScanResult, y: str, x: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f"<b>{escape(y)}/{escape(x)}</b>", width="content")
         st.button(f"{words} on the Pair page", key="scan-open", type="primary", on_click=_open, args=(y, x, width))
+        pair = Watched(y, x, width or view.timeframe)
+        known = pair in engine.watchlist.pairs()
+        st.button("Watch", key="scan-watch", on_click=watch, args=(pair,), disabled=known, help=WATCH_HELP)
 
 
 def _open(y: str, x: str, timeframe: str | None) -> None:
     """Show a pair on the Pair page; symbols that are not followed are from now on."""
     engine = current()
-    try:
-        if not {y, x} <= set(engine.symbols):
-            engine.set_symbols(dict.fromkeys([*engine.symbols, y, x]))
-    except InputError as exc:
-        notice(str(exc))
-        return
+    if not {y, x} <= set(engine.symbols):
+        follow((y, x))
+    if not {y, x} <= set(engine.symbols):
+        return  # why is told
     state = st.session_state
     state[key("symbol_y")], state[key("symbol_x")] = y, x
     if timeframe is not None:

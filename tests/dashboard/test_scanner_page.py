@@ -346,3 +346,41 @@ def test_stored_bars_of_another_venue_stay_chosen(engine):
     assert app.selectbox(key="scan-timeframe").options == ["1m", "5m"]
     app.selectbox(key="scan-timeframe").set_value("5m").run()
     assert app.query_params["scan"] == "source.stored~timeframe.5m~venue.demo"
+
+
+def test_pairs_are_watched_ruled_and_forgotten(engine):
+    app = open_page("scanner")
+    assert "No pair is watched" in words(app) and app.button(key="watch-rule").disabled
+    app.button(key="watch-this").click().run()
+    table = app.dataframe[0].value
+    assert list(table["pair"]) == ["ETH/BTC"] and np.isfinite(table["z"]).all()
+    expected = engine.watchlist.standings()[0]
+    assert (table["z"][0], table["edge, bps"][0], table["state"][0]) == (
+        expected.zscore,
+        expected.edge_bps,
+        expected.state,
+    )
+    app.button(key="watch-rule").click().run()
+    (rule,) = engine.alerts.rules()
+    assert (rule.symbol_y, rule.condition, rule.threshold, rule.recovery) == ("ETHUSDT", "outside", 2.0, 0.5)
+    assert app.button(key="watch-rule").disabled
+    (made,) = engine.watchlist.rules()
+    app.button(key=f"unrule-{made.list_rule_id}").click().run()
+    assert engine.alerts.rules() == []
+    app.button(key="unwatch-ETHUSDT/BTCUSDT 1s").click().run()
+    assert "No pair is watched" in words(app)
+
+
+def test_a_row_of_a_scan_can_be_watched_and_its_symbols_followed(engine, monkeypatch):
+    app = scanned(engine)
+    picked = SimpleNamespace(selection=SimpleNamespace(rows=[0]))
+    monkeypatch.setattr(scanner.st, "dataframe", lambda *args, **more: picked)
+    app.run()
+    app.button(key="scan-watch").click().run()
+    first = engine.scans.newest().found.iloc[0]
+    (pair,) = engine.watchlist.pairs()
+    assert pair == (first["y"], first["x"], "1m")
+    engine.symbols = tuple(symbol for symbol in SYMBOLS if symbol != first["y"])
+    app.run()
+    app.button(key="watch-follow").click().run()
+    assert engine.calls[-1] == ("set_symbols", (*[s for s in SYMBOLS if s != first["y"]], first["y"]))
