@@ -268,3 +268,68 @@ class RecordingCommand(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "start"}]})
 
     action: Literal["start", "stop"]
+
+
+class NewScan(BaseModel):
+    """What to scan, and how; what is left out keeps its default."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"source": "exchange", "timeframe": "1h", "bars": 500}]}
+    )
+
+    source: str | None = Field(None, description="`live`, `stored`, `exchange` or `table`")
+    timeframe: str | None = Field(None, description="Width of a bar; a table has its own")
+    bars: int | None = Field(None, description="Newest closed ones, 30 to 20,000")
+    symbols: list[str] | None = Field(None, description="None: all of the source; of the exchange the most traded")
+    venue: str | None = Field(None, description="stored: whose bars; exchange: binance-um or binance-spot")
+    most: int | None = Field(None, description="exchange without symbols: how many of the most traded, 2 to 500")
+    table: str | None = Field(None, description="Name under which it was handed in")
+    trend: str | None = Field(None, description="`c` or `ct`")
+    lags: int | str | None = Field(None, description="`aic`, `bic` or a number for all")
+    log_prices: bool | None = None
+    fdr: str | None = Field(None, description="`bh` Benjamini-Hochberg or `by` Benjamini-Yekutieli")
+    alpha: float | None = Field(None, description="Share of false finds among the found that is accepted")
+
+
+class Scan(BaseModel):
+    """A scan as a job."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str
+    state: str = Field(description="waiting, running, done, failed or cancelled")
+    done: int = Field(description="Parts of the work: requests or symbols first, then pairs")
+    total: int
+    share: float = Field(description="0 to 1, of the stage")
+    stage: str = Field(description="What it is doing, in plain words")
+    message: str = Field(description="Why it failed")
+    request: dict[str, object] | None
+    summary: dict[str, object] | None = Field(description="Symbols, bars, pairs tested and found, once it is done")
+
+
+class ScanPairs(BaseModel):
+    """Some rows of a scan; the columns are those of `analytics.scanner.scan`."""
+
+    total: int
+    offset: int
+    pairs: list[dict[str, object]]
+
+
+class ScanPlan(BaseModel):
+    """A scan to be made again and again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request: NewScan
+    every_s: float | None = Field(description="60 to 604,800 seconds; null ends the plan")
+
+
+class WatchedPair(BaseModel):
+    """A pair to be watched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    symbol_y: str = Field(examples=["ETHUSDT"])
+    symbol_x: str = Field(examples=["BTCUSDT"])
+    timeframe: str = "1m"

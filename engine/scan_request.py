@@ -11,6 +11,7 @@ from analytics.correlation.matrix import CorrelationMatrix
 from analytics.dickey_fuller import Lags
 from analytics.resampling import timeframe_us
 from analytics.scanner import ScanChanges, ScanParams
+from data.closes import MOST_BYTES
 from data.feeds.binance import MARKETS, USDM
 from utils.errors import InputError
 
@@ -21,6 +22,7 @@ FDR = ("bh", "by")
 SERVED = {venue: market.intervals for venue, market in MARKETS.items()}  # bar widths that the exchange serves
 VENUES = tuple(MARKETS)  # of the exchange, the usual one first
 MOST_LAGS = 100
+MOST_TABLE_BYTES = MOST_BYTES  # of a file that is handed in
 
 
 @dataclass(frozen=True, slots=True)
