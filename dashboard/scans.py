@@ -83,6 +83,14 @@ def about(result: ScanResult, zone: str) -> str:
     return f"{where}{width}, {ends} · {how} · scanned {formats.date(result.at_us, zone)}"
 
 
+def label(result: ScanResult, zone: str) -> str:
+    """A result in a list of several: when it was made, then what of."""
+    request = result.request
+    where = request.table if request.source == "table" else f"{SOURCES[request.source].lower()} {request.timeframe}"
+    found = int(result.found["found"].sum())
+    return f"{date_hhmmss(result.at_us, zone)[5:]} · {where}, {found} of {len(result.found):,} found · {result.scan_id}"
+
+
 def ordered(result: ScanResult, chosen: ScanView, text: str = "") -> pd.DataFrame:
     """The rows of a scan in the chosen order, those that match a filter, with their score where several weigh.
 

@@ -12,6 +12,7 @@ from dashboard.markup import headed, muted
 from dashboard.panels import refreshed
 from dashboard.sidebar import notice
 from dashboard.view import View
+from data.exporters import csv_text
 from engine import Engine, current
 from engine.watchlist import Standing, Watched
 from utils.errors import InputError, NotFound
@@ -73,7 +74,7 @@ def frame(rows: list[Standing], alarms: Mapping[str, int]) -> pd.DataFrame:
 
 
 COLUMNS: dict[str, Any] = {
-    "state": st.column_config.TextColumn(help="What the rule on z holds at the configured thresholds."),
+    "state": st.column_config.TextColumn(width="medium", help="What the rule on z holds at the configured thresholds."),
     "alert": st.column_config.TextColumn(help="Whether a rule of the whole list fires on this pair."),
     "z": st.column_config.NumberColumn(format="%+.2f", help="Of the newest close, over the configured window."),
     "edge, bps": st.column_config.NumberColumn(
@@ -103,6 +104,14 @@ def _buttons(engine: Engine, view: View) -> None:
     with st.popover("Edit", disabled=not (watched or made)):
         _edit(engine)
     if watched:
+        st.download_button(
+            "Watchlist, CSV",
+            data=lambda: csv_text(pd.DataFrame([row.as_dict() for row in current().watchlist.standings()])),
+            file_name="watchlist.csv",
+            mime="text/csv",
+            on_click="ignore",
+            key="watched-csv",
+        )
         absent = [
             symbol for symbol in dict.fromkeys(s for row in watched for s in row[:2]) if symbol not in engine.symbols
         ]

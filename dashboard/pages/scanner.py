@@ -355,7 +355,7 @@ def _tools(engine: Engine, view: View, result: ScanResult) -> str:
                 st.slider(words, 0, MOST_WEIGHT, key=_key(f"weight-{name}"), on_change=_changed)
         kept = engine.scans.results()
         if len(kept) > 1:
-            names = {one.scan_id: scans.about(one, view.zone) for one in kept}
+            names = {one.scan_id: scans.label(one, view.zone) for one in kept}
             st.selectbox(
                 "Result", list(names), format_func=names.__getitem__, key="scan-result",
                 index=list(names).index(result.scan_id), width=380,
@@ -455,7 +455,13 @@ def _tree(result: ScanResult, theme: Theme) -> dict[str, Any]:
 def _dendrogram(result: ScanResult, theme: Theme) -> dict[str, Any]:
     found = dendrogram(_correlations(result))
     many = sum(len(members) > 1 for members in found.members())
-    st.html(headed("Symbols by likeness of their moves", "scan_dendrogram", f"{many} clusters of more than one"))
+    st.html(
+        headed(
+            "Symbols by likeness of their moves",
+            "scan_dendrogram",
+            f"{many} cluster{'' if many == 1 else 's'} of more than one",
+        )
+    )
     return dendrogram_spec(found, theme)
 
 

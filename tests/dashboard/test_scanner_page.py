@@ -232,7 +232,11 @@ def test_a_second_scan_tells_what_changed(engine):
     app = scanned(engine, scan="lags.bic~figure.changes")
     text = words(app)
     assert "not found any more" in text and "lags aic → bic" in text
-    assert app.selectbox(key="scan-result").value == engine.scans.newest().scan_id
+    older, newer = engine.scans.results()[::-1]
+    choice = app.selectbox(key="scan-result")
+    assert choice.value == newer.scan_id
+    choice.set_value(older.scan_id).run()
+    assert "the first scan of this source" in words(app) and "lags by AIC" in words(app)
 
 
 def test_downloads_hold_the_whole_scan_exactly(engine):
