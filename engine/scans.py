@@ -338,13 +338,14 @@ class Scans:
             raise InputError(f"every_s must be {least:g} to {most:g} seconds, was {every_s:g}", "every_s")
         if every_s is not None and request.source == TABLE:
             raise InputError("a table does not change: only live, stored and exchange can be scanned again", "source")
-        known = dict(self.plans())
-        known.pop(request.place, None)
-        if every_s is not None:
-            if len(known) >= MOST_PLANS:
-                raise InputError(f"there may be at most {MOST_PLANS} plans", "every_s")
-            known[request.place] = Plan(request, every_s, monotonic_s() + every_s)
-        self._plans = known
+        with self._lock:
+            known = dict(self.plans())
+            known.pop(request.place, None)
+            if every_s is not None:
+                if len(known) >= MOST_PLANS:
+                    raise InputError(f"there may be at most {MOST_PLANS} plans", "every_s")
+                known[request.place] = Plan(request, every_s, monotonic_s() + every_s)
+            self._plans = known
         told = [{"request": plan.request.as_dict(), "every_s": plan.every_s} for plan in known.values()]
         self._host.put_note(PLANS, json.dumps(told))
 
@@ -375,7 +376,10 @@ class Scans:
         for place, plan in list(self.plans().items()):
             if now_s < plan.due_s:
                 continue
-            self.plans()[place] = Plan(plan.request, plan.every_s, now_s + plan.every_s)
+            with self._lock:
+                if self.plans().get(place) is not plan:
+                    continue  # it was ended or changed just now
+                self.plans()[place] = Plan(plan.request, plan.every_s, now_s + plan.every_s)
             running = {job.job_id for job in self.jobs() if not job.ended}
             if any(self._requests[scan_id].place == place for scan_id in running if scan_id in self._requests):
                 continue
