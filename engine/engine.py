@@ -61,6 +61,7 @@ from data.storage import Mirror
 from data.stored import Span
 from data.trades import Trades
 from engine.alert_file import AlertFile
+from engine.backtests import Backtests
 from engine.choice import Choice
 from engine.scans import Scans
 from engine.status import (
@@ -150,6 +151,9 @@ class Engine:
         self.jobs = Jobs()
         self.scans = Scans(self, self.jobs)
         self.watchlist = Watchlist(self)
+        self.backtests = Backtests(
+            settings.database, self.jobs, self, self._archive, lambda: self.session, lambda: self._replay_files
+        )
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ than QUIET seconds has no moments but its first ones, up to the second of the ne
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -26,8 +26,9 @@ from data.feeds.pace import Pace
 from data.feeds.recording import Found, Recording
 from data.feeds.span import last_trade_us
 from data.quotes import QuoteSink
+from data.trades import Trades
 from utils import logger
-from utils.clock import US_PER_S, iso_from_us, monotonic_s
+from utils.clock import LATEST_US, US_PER_S, iso_from_us, monotonic_s
 from utils.errors import InputError, RecordingError
 
 TICK_S = 0.03  # wall time between two deliveries
@@ -285,6 +286,14 @@ class ReplayFeed:
             self._ahead.join()
 
     # --- life ---------------------------------------------------------------------------------
+
+    def read(self) -> Iterator[Trades]:
+        """All trades in the order of time, without any clock; in place of `start`, and once."""
+        try:
+            while not self._merge.finished:
+                yield from self._merge.step(LATEST_US)[0]
+        finally:
+            self._merge.close()
 
     def start(self, sink: Sink) -> None:
         """Begin to deliver."""
