@@ -489,6 +489,86 @@ EXPLAIN: dict[str, Explanation] = {
         "nothing about tails, as ranks have none.",
         "also a slow change over the day makes it small.",
     ),
+    "bt_net": Explanation(
+        "What the legs earned − fees − slippage − funding, over all trades; beside it the 95 % band of a bootstrap.",
+        "fills at the close after the decision, in any size; the band, that returns to come are like those that were.",
+        "a band is of this rule on this past, not of how the rule was chosen: for that see the honesty panel.",
+    ),
+    "bt_sharpe": Explanation(
+        "Mean / standard deviation of the returns of all bars, flat ones too, times the root of the bars in a year.",
+        "365 days of 24 hours, and returns that are alike all along.",
+        "a year told from hours: the band says how little is known. Bars without a position count as certain.",
+    ),
+    "bt_drawdown": Explanation(
+        "Deepest fall of equity from its highest value so far, at closes.",
+        "nothing.",
+        "the next one may be deeper: the band says how deep by chance. Within a bar it may have been deeper too.",
+    ),
+    "bt_trades": Explanation(
+        "Closed trades, and t: their mean net over its standard error.",
+        "t takes trades as independent.",
+        "few trades, or many at the same time of one event.",
+    ),
+    "bt_win": Explanation(
+        "Share of closed trades with a net above 0; profit factor = won / lost.",
+        "nothing.",
+        "reversion wins often and little, and loses seldom and much: read it beside the worst trade.",
+    ),
+    "bt_exposure": Explanation(
+        "Share of bars with a position; leverage = notional of both legs over equity, at their closes.",
+        "nothing.",
+        "capital that waits is counted, in the Sharpe ratio too.",
+    ),
+    "bt_turnover": Explanation(
+        "Notional traded in both legs over the capital.",
+        "nothing.",
+        "at high turnover the result is what costs were assumed.",
+    ),
+    "bt_costs": Explanation(
+        "Fees, slippage and funding of all fills, in the quote currency.",
+        "basis points of each fill as given in the form; funding only where its rates are.",
+        "a maker is always filled here, which no maker is; slippage does not grow with size.",
+    ),
+    "bt_held": Explanation(
+        "Mean bars from the first fill to the last, and the same in half-lives as known at each entry.",
+        "half-lives of the residual over the bars before the entry.",
+        "trades whose half-life was infinite are left out of the second.",
+    ),
+    "bt_guard": Explanation(
+        "The run again on fewer bars, cut right after decisions: every value of every bar has to be the same.",
+        "nothing.",
+        "it finds what looks ahead, not what was chosen with knowledge of all bars.",
+    ),
+    "bt_deflated": Explanation(
+        "Probability that the Sharpe ratio is above what the best of as many worthless tries would show.",
+        "tries made with other programs, or by eye, are not counted: only those made here.",
+        "tries that resemble each other count in full, so it is strict.",
+    ),
+    "bt_overfitting": Explanation(
+        "Of all ways to choose on half of the blocks of bars: how often the best is below the median of the rest.",
+        "one half of the past says something about the other.",
+        "near 50 % among tries that are all equally good, where nothing is lost by choosing.",
+    ),
+    "bt_shuffled": Explanation(
+        "The same rule on pairs whose returns come in another order, by blocks of 10 bars: p = share earning as much.",
+        "steps are alike from block to block.",
+        "reversion within ten bars survives the shuffling; bursts of volatility do not.",
+    ),
+    "bt_plateau": Explanation(
+        "Median Sharpe ratio, a bar, of a trial and its neighbours one step aside in window, entry and exit.",
+        "what truly pays does not end one step aside.",
+        "on a fine grid neighbours are one and the same trial.",
+    ),
+    "bt_walk": Explanation(
+        "The best of the grid on some parts of the bars is traded on the next part, again and again.",
+        "what paid lately pays next.",
+        "looked at until it pleases, it is in-sample itself. Efficiency = Sharpe outside over inside.",
+    ),
+    "bt_bars": Explanation(
+        "Closed bars that both legs have. Incomplete: a trade is missing in them, or bars before them are.",
+        "nothing.",
+        "a z-score across a hole is that of two markets: exclude such bars, or look at the trades that touch them.",
+    ),
     "zeros": Explanation(
         "Share of bars whose close is exactly the one before.",
         "nothing.",

@@ -20,6 +20,7 @@ PAGES = {  # files in pages/, in the order of the navigation
     "Microstructure": "microstructure.py",
     "Signals": "signals.py",
     "Scanner": "scanner.py",
+    "Backtest": "backtest.py",
     "Alerts": "alerts.py",
     "Advanced": "advanced.py",
     "Data": "data.py",

@@ -281,13 +281,16 @@ def _save(engine: Engine) -> None:
         notice(reason)
         return
     page = st.session_state.get("page", "")
-    engine.put_note(views.VIEW + name, f"{page}?{urlencode(st.session_state['view'])}")
+    own = st.session_state.get("beside", {}) if page == "backtest" else {}
+    engine.put_note(views.VIEW + name, f"{page}?{urlencode(st.session_state['view'] | own)}")
     st.session_state["view-name"] = ""
 
 
 def _see(address: str) -> None:
     page, _, query = address.partition("?")
-    view, notices = View.from_query(dict(parse_qsl(query, keep_blank_values=True)), current().symbols)
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    view, notices = View.from_query(asked, current().symbols)
+    st.session_state["asked"] = asked  # pages with parameters of their own take them from here
     for text in notices:
         notice(text)
     _put(view)

@@ -120,7 +120,9 @@ class BacktestRequest:
         InputError
         """
         values = dict(body)
-        values["params"] = BacktestParams(**(body.get("params") or {}))
+        given: dict[str, Any] = dict(body.get("params") or {})
+        limits: dict[str, Any] = {name: math.inf for name, value in given.items() if value is None}
+        values["params"] = BacktestParams(**(given | limits))
         if body.get("axes"):
             values["axes"] = Axes(**{name: tuple(part) for name, part in body["axes"].items()})
         if body.get("walk"):
@@ -130,9 +132,9 @@ class BacktestRequest:
         return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for JSON; a limit that is infinite is left out."""
+        """The same for JSON; a limit that is infinite is None."""
         body = asdict(self)
-        body["params"] = {name: value for name, value in body["params"].items() if value != math.inf}
+        body["params"] = _plain(body["params"])
         body["axes"] = None if self.axes is None else self.axes._asdict()
         return body
 

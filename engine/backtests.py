@@ -19,7 +19,7 @@ from data.stored import StoredBars, StoredTrades
 from engine.backtest_report import BacktestRequest, Report, report_of
 from utils.clock import now_us
 from utils.errors import InputError, NotFound
-from utils.jobs import Job, Jobs, Progress
+from utils.jobs import CANCELLED, Job, Jobs, Progress
 
 KIND = "backtest"
 MARKET, FILE, RECORDING, REPLAYED = "market", "stored:", "recording:", "replay"  # sources, or how they begin
@@ -69,6 +69,7 @@ class Backtests:
         self._inventory = Inventory(database)
         self._numbers = itertools.count(1)
         self._reports: OrderedDict[int, Report] = OrderedDict()
+        self._requests: dict[str, BacktestRequest] = {}
         self._lock = threading.Lock()
 
     # --- where bars come from -----------------------------------------------------------------
@@ -172,7 +173,13 @@ class Backtests:
                 self._count(request, report)
             return self._keep(report)
 
-        return self._jobs.start(KIND, f"{request.pair} {request.timeframe}", work)
+        job = self._jobs.start(KIND, f"{request.pair} {request.timeframe}", work)
+        with self._lock:
+            known = {old.job_id for old in self._jobs.all(KIND)}
+            self._requests = {name: old for name, old in self._requests.items() if name in known} | {
+                job.job_id: request
+            }
+        return job
 
     def jobs(self) -> list[Job]:
         """Backtests, newest first."""
@@ -189,6 +196,23 @@ class Backtests:
         if job.kind != KIND:
             raise NotFound(f"there is no backtest {job_id[:40]!r}", "backtest")
         return job
+
+    def request(self, job_id: str) -> BacktestRequest:
+        """What a backtest was asked to do.
+
+        Raises
+        ------
+        NotFound
+        """
+        self.job(job_id)
+        with self._lock:
+            return self._requests[job_id]
+
+    def find(self, request: BacktestRequest) -> Job | None:
+        """The newest backtest of just this request that was not cancelled."""
+        with self._lock:
+            alike = {job_id for job_id, asked in self._requests.items() if asked == request}
+        return next((job for job in self.jobs() if job.job_id in alike and job.state != CANCELLED), None)
 
     def report(self, job_id: str) -> Report | None:
         """What came of a backtest; None unless it is done, and once newer ones have taken its place.

@@ -43,6 +43,8 @@ def done(engine, request):
 def whole(engine):
     job = done(engine, WHOLE)
     assert (job.state, job.message, job.share) == ("done", "", 1.0)
+    assert engine.backtests.find(replace(WHOLE)) == job and engine.backtests.request(job.job_id) == WHOLE
+    assert engine.backtests.find(replace(WHOLE, bars=100)) is None
     return job, engine.backtests.report(job.job_id)
 
 
@@ -121,7 +123,7 @@ def test_runs_are_saved_with_their_parameters_compared_and_dropped(engine):
     engine.backtests.save(job.job_id, " first ")
     kept = engine.backtests.saved()["first"]
     assert kept["metrics"]["net"] == report.run.metrics.net
-    assert kept["request"]["params"]["entry_z"] == 1.5 and "time_stop" not in kept["request"]["params"]
+    assert kept["request"]["params"]["entry_z"] == 1.5 and kept["request"]["params"]["time_stop"] is None
     assert kept["honesty"]["overfitting"]["probability"] == report.overfitting.probability
     assert kept["honesty"]["bands"]["net"] == list(report.bands.net)
     assert kept["equity"]["equity"][-1] == report.run.equity[-1] and len(kept["equity"]["equity"]) <= 452
@@ -177,7 +179,7 @@ def test_a_replayed_file_is_a_source_as_a_whole(tmp_path):
         engine.stop()
 
 
-PAID = replace(SHORT, funding=(1e-4, -2e-4), params=BacktestParams(time_stop=3.0))
+PAID = replace(SHORT, funding=(1e-4, -2e-4), params=BacktestParams(time_stop=3.0, stop_z=math.inf))
 
 
 @pytest.mark.parametrize("asked", [WHOLE, SHORT, PAID])

@@ -56,8 +56,21 @@ def page(engine: Engine, view: View) -> None:
     with side:
         refreshed("tests", beside, view, engine, view)
         refreshed("events", events_box, view, engine, view)
+        st.button(
+            "Backtest this",
+            key="backtest-this",
+            on_click=_backtest,
+            help="Trade this rule over the past, with the window, method and thresholds of this page",
+            width="stretch",
+        )
         _downloads(engine, view)
     refreshed("reversion", below, view, engine, view)
+
+
+def _backtest() -> None:
+    """Open the Backtest page on the bars of this one, and run it."""
+    st.session_state["go"] = "backtest"
+    st.session_state["backtest-run"] = True
 
 
 def _title(view: View) -> str:

@@ -29,12 +29,15 @@ from analytics.signals import Signal, SignalParams, facts_of, signal, spread_vol
 from data import health
 from data.exporters import Span, Table, numbered, table_of
 from data.inventory import Coverage, Holdings, SymbolCoverage
+from data.pair_bars import PairBars
 from data.quotes import Quotes
 from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
 from engine import Status, SymbolStatus, System
 from engine.scans import Scans
 from engine.watchlist import Watchlist
+from engine.backtest_report import BacktestRequest
+from engine.backtests import Backtests, BarSource
 from utils.clock import US_PER_S
 from utils.delays import Delay
 from utils.errors import AnalysisError, InputError, StorageError, TooFewObservations
@@ -88,6 +91,33 @@ class _NoMessages:
         return []
 
 
+class FakeBacktests(Backtests):
+    """Real backtests as real jobs, of the bars of a fake engine."""
+
+    def __init__(self, engine: "FakeEngine") -> None:
+        super().__init__(config.ROOT / "absent.db", engine.jobs, engine, None, None, None)
+        self._engine = engine
+
+    def sources(self, symbol_y: str, symbol_x: str, timeframe: str) -> list[BarSource]:
+        if self._engine.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        ends = (START_US, self._engine.now_us())
+        stored = BarSource("stored:binance-um", "database, binance-um", *ends, 1_200, 1_180)
+        return [BarSource("market", "open market, binance-um", None, None, None, None), stored]
+
+    def bars(self, request: BacktestRequest, cancel: Any = None) -> PairBars:
+        frames = [
+            self._engine.bars(symbol, request.timeframe, request.bars + 1)[:-1]
+            for symbol in (request.symbol_y, request.symbol_x)
+        ]
+        y, x = frames
+        complete = np.ones(len(y), bool)
+        complete[100:103] = False
+        width_us = timeframe_us(request.timeframe)
+        legs = y["close"].to_numpy(), x["close"].to_numpy()
+        return PairBars(y.index.asi8, *legs, complete[: len(y)], width_us, "open market, binance-um")
+
+
 class FakeEngine:
     """The engine's reading side over `bars` closed bars of one second; what pages call is noted in `calls`."""
 
@@ -105,6 +135,8 @@ class FakeEngine:
         self.rows = {symbol: symbol_status() for symbol in symbols}
         self.mode, self.detail, self.retry_in_s = mode, "", None
         self.replay: dict[str, Any] | None = None
+        self.jobs = Jobs()
+        self.backtests = FakeBacktests(self)
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
         self.quoted = True
