@@ -13,12 +13,17 @@ from dashboard import formats
 from dashboard.markup import Card, Row, muted, section, table
 from dashboard.view import METHODS
 from engine.backtest_report import Report
-from utils.clock import date_hhmmss, zone_name
+from utils.clock import US_PER_S, date_hhmmss, zone_name
 
 WEAK = 0.95  # of a deflated Sharpe ratio, below which it is not told from luck
 CHANCE = 0.05  # of a p-value
+YEARLY_US = 86_400 * US_PER_S  # of bars, from which on figures of a year are told
 BEST_ROWS = 10
 SHOWN_TRADES = 500
+
+
+def _sharpe_band(report: Report) -> str:
+    return _ends(None if report.bands is None else report.bands.sharpe_bar, lambda value: scaled(report, value))
 
 
 def money(value: float | None, sign: bool = False) -> str:
@@ -49,19 +54,37 @@ def share(value: float | None) -> str:
 def cards_of(report: Report) -> list[Card]:
     """Six figures with their bands."""
     told, bands = report.run.metrics, report.bands
-    sharpe = _ends(bands.sharpe if bands else None, ratio)
     trades = f"t {formats.number(told.t_stat, 1, sign=True)}" if formats.exists(told.t_stat) else "too few for t"
     tone = "" if not told.trades else "up" if told.net > 0 else "down"
     return [
         Card(
             "net", money(told.net, True), _ends(bands.net if bands else None, lambda v: money(v, True)), "bt_net", tone
         ),
-        Card("Sharpe, year", ratio(told.sharpe), sharpe, "bt_sharpe"),
+        Card(f"Sharpe, {unit(report)}", scaled(report, told.sharpe_bar), _sharpe_band(report), "bt_sharpe"),
         Card("drawdown", share(told.max_drawdown), _ends(bands.max_drawdown if bands else None, share), "bt_drawdown"),
         Card("trades", f"{told.trades:,}", trades, "bt_trades"),
         Card("won", share(told.win_rate), f"factor {formats.number(told.profit_factor, 2)}", "bt_win"),
         Card("exposure", share(told.exposure), f"turnover {formats.number(told.turnover, 1)}×", "bt_exposure"),
     ]
+
+
+def yearly(report: Report) -> bool:
+    """Whether the run is long enough to speak of a year: a day of bars at least."""
+    ts_us = report.run.ts_us
+    return ts_us is not None and int(ts_us[-1] - ts_us[0]) >= YEARLY_US
+
+
+def scaled(report: Report, sharpe_bar: float) -> str:
+    """A Sharpe ratio a bar as that of a year, or as it is where the run is too short for that."""
+    told = report.run.metrics
+    if not yearly(report):
+        return formats.significant(sharpe_bar, 2)
+    return ratio(sharpe_bar * told.sharpe / told.sharpe_bar if told.sharpe_bar else math.nan)
+
+
+def unit(report: Report) -> str:
+    """What `scaled` speaks of."""
+    return "year" if yearly(report) else "bar"
 
 
 def bars_text(report: Report, zone: str) -> str:
@@ -90,13 +113,22 @@ def metric_rows(report: Report) -> list[tuple[str, str, str, str]]:
         ("closed trades", f"{told.trades:,}", f"{told.open_trades} open, {told.skipped} without size", "bt_trades"),
         ("won", share(told.win_rate), f"profit factor {formats.number(told.profit_factor, 2)}", "bt_win"),
         ("mean bars held", formats.number(told.mean_bars, 1), f"{lives} half-lives", "bt_held"),
-        ("Sharpe, year", ratio(told.sharpe), _ends(bands.sharpe if bands else None, ratio), "bt_sharpe"),
-        ("Sortino, year", ratio(told.sortino), "", "bt_sharpe"),
+        *_of_a_year(report),
         ("Sharpe, bar", formats.significant(told.sharpe_bar, 3), f"{told.n_obs:,} returns", "bt_sharpe"),
         ("drawdown", share(told.max_drawdown), _ends(bands.max_drawdown if bands else None, share), "bt_drawdown"),
         ("longest below a peak", f"{told.drawdown_bars:,} bars", "", "bt_drawdown"),
         ("exposure", share(told.exposure), f"leverage at most {formats.number(told.most_leverage, 2)}", "bt_exposure"),
         ("turnover", f"{formats.number(told.turnover, 1)}×", "of the capital", "bt_turnover"),
+    ]
+
+
+def _of_a_year(report: Report) -> list[tuple[str, str, str, str]]:
+    told = report.run.metrics
+    if not yearly(report):
+        return [("Sharpe, year", formats.NONE, "not enough data: needs a day of bars", "bt_sharpe")]
+    return [
+        ("Sharpe, year", ratio(told.sharpe), _sharpe_band(report), "bt_sharpe"),
+        ("Sortino, year", ratio(told.sortino), "", "bt_sharpe"),
     ]
 
 
@@ -118,7 +150,7 @@ def honesty_rows(report: Report) -> list[tuple[str, str, str, str, str]]:
     if report.request.walk is not None:
         rows.append(_walk_row(report))
     touched = int((report.run.trades["incomplete_bars"] > 0).sum()) if len(report.run.trades) else 0
-    about = f"{touched:,} trades touch them" if report.bars.incomplete else "none"
+    about = f"trades that touch them: {touched:,}" if report.bars.incomplete else ""
     rows.append(("incomplete bars", f"{report.bars.incomplete:,}", about, "attention" if touched else "", "bt_bars"))
     return rows
 
@@ -198,7 +230,8 @@ def _walk_row(report: Report) -> tuple[str, str, str, str, str]:
     found = report.walk
     if found is None:
         return ("walk-forward", formats.NONE, report.missing.get("walk", ""), "muted", "bt_walk")
-    about = f"Sharpe {ratio(found.sharpe)} outside, efficiency {formats.number(found.efficiency, 2)}"
+    sharpe = scaled(report, found.sharpe_bar)
+    about = f"Sharpe, {unit(report)}, {sharpe} outside, efficiency {formats.number(found.efficiency, 2)}"
     return ("walk-forward net", money(found.net, True), about, "attention" if found.net <= 0 else "", "bt_walk")
 
 
@@ -232,7 +265,7 @@ def verdict(report: Report) -> str:
 # --- grid and walk ------------------------------------------------------------------------------------
 
 
-def grid_table(found: GridResult) -> str:
+def grid_table(report: Report, found: GridResult) -> str:
     """The best trials by plateau, the same in Sharpe ratio beside."""
     frame = found.frame().sort_values("plateau", ascending=False, na_position="last").head(BEST_ROWS)
     rows = []
@@ -241,12 +274,12 @@ def grid_table(found: GridResult) -> str:
             f"{row['method']}, {row['window']}",
             f"{row['entry_z']:g} / {row['exit_z']:g}",
             formats.significant(row["plateau"], 2),
-            ratio(row["sharpe"]),
+            scaled(report, row["sharpe_bar"]),
             money(row["net"], True),
             f"{row['trades']:.0f}",
         )
         rows.append(Row(cells, metric="bt_plateau"))
-    head = ("method, window", "enter / leave", "plateau", "Sharpe", "net", "trades")
+    head = ("method, window", "enter / leave", "plateau", f"Sharpe, {unit(report)}", "net", "trades")
     missing = "".join(muted(f"{method}, {window}: {why}") for (method, window), why in found.missing.items())
     return section(f"Best plateaus of {found.trials:,} trials", table(head, rows) + missing)
 
@@ -255,23 +288,22 @@ def walk_table(report: Report) -> str:
     """Each fold: what was chosen, in sample and out of sample."""
     found = report.walk
     assert found is not None
-    year = report.run.metrics.sharpe / report.run.metrics.sharpe_bar if report.run.metrics.sharpe_bar else math.nan
     rows = []
     for k, fold in enumerate(found.folds, 1):
         chosen = "nothing traded" if fold.params is None else _rule(fold.params)
         inside, outside = fold.in_sample, fold.out_of_sample
         cells = (
             f"{k}: {chosen}",
-            ratio(inside.sharpe_bar * year),
-            ratio(outside.sharpe_bar * year),
+            scaled(report, inside.sharpe_bar),
+            scaled(report, outside.sharpe_bar),
             money(inside.net, True),
             money(outside.net, True),
             f"{outside.trades:.0f}",
         )
         rows.append(Row(cells, metric="bt_walk"))
-    head = ("fold: chosen", "Sharpe in", "out", "net in", "out", "trades out")
+    head = ("fold: chosen", f"Sharpe, {unit(report)}, in", "out", "net in", "out", "trades out")
     total = f"{found.trials:,} trials in {len(found.folds)} folds · net out of sample {money(found.net, True)}"
-    about = f"{total} · Sharpe {ratio(found.sharpe)} · efficiency {formats.number(found.efficiency, 2)}"
+    about = f"{total} · Sharpe {scaled(report, found.sharpe_bar)} · efficiency {formats.number(found.efficiency, 2)}"
     return section("In sample and out of sample", table(head, rows) + muted(about))
 
 

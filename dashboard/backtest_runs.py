@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard import formats
-from dashboard.backtest import money, numbers_of, ratio, share
+from dashboard.backtest import money, numbers_of, share
 from dashboard.markup import Row, muted, section, table
 
 COMPARED: dict[
@@ -19,9 +19,9 @@ COMPARED: dict[
     "net": (("metrics", "net"), lambda v: money(v, True)),
     "net, low": (("honesty", "bands", "net", 0), lambda v: money(v, True)),
     "net, high": (("honesty", "bands", "net", 1), lambda v: money(v, True)),
-    "Sharpe, year": (("metrics", "sharpe"), ratio),
-    "Sharpe, low": (("honesty", "bands", "sharpe", 0), ratio),
-    "Sharpe, high": (("honesty", "bands", "sharpe", 1), ratio),
+    "Sharpe, bar": (("metrics", "sharpe_bar"), lambda v: formats.significant(v, 3)),
+    "Sharpe, low": (("honesty", "bands", "sharpe_bar", 0), lambda v: formats.significant(v, 3)),
+    "Sharpe, high": (("honesty", "bands", "sharpe_bar", 1), lambda v: formats.significant(v, 3)),
     "drawdown": (("metrics", "max_drawdown"), share),
     "trades": (("metrics", "trades"), lambda v: f"{v:,}"),
     "won": (("metrics", "win_rate"), share),

@@ -169,5 +169,6 @@ def _trades(report: Report, zone: str) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
-        return formats.significant(float(value), 4)
+        number = float(value)
+        return f"{number:g}" if number == round(number, 3) and abs(number) < 1e4 else formats.significant(number, 4)
     return str(value)

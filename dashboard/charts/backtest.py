@@ -27,9 +27,11 @@ from dashboard.theme import Theme, axis, layout, scale
 HEIGHTS = (0.36, 0.16, 0.36, 0.12)  # equity, drawdown, z-score, position
 POINTS = 4_000  # drawn of a line; of each stretch its lowest and highest value
 MARKED = 1_500  # newest trades that are marked
-COLUMNS = 3  # heat maps side by side
-METRICS = {  # of the heat map
+PRINTED = 60  # cells of a heat map up to which their figures are written into them
+BEST, BEST_PLATEAU = "●", "■"
+METRICS = {  # of the heat maps
     "sharpe": "Sharpe, year",
+    "sharpe_bar": "Sharpe, bar",
     "plateau": "plateau",
     "net": "net",
     "max_drawdown": "drawdown",
@@ -164,140 +166,75 @@ def _run_layout(run: BacktestResult, times: np.ndarray, width_us: int, theme: Th
 # --- grid ---------------------------------------------------------------------------------------------
 
 
-def grid_rows(found: GridResult) -> int:
-    """Rows of heat maps."""
-    return math.ceil(len(found.axes.window) / COLUMNS)
-
-
-def grid_spec(found: GridResult, method: str, metric: str, theme: Theme) -> Spec:
-    """One heat map a window of entries against exits; the best trial has a circle, the best plateau a square."""
+def grid_spec(found: GridResult, method: str, window: int, metric: str, theme: Theme) -> Spec:
+    """Entries against exits at one window, in the colours of all windows; the best trial and plateau are marked."""
     values = found.plateau if metric == "plateau" else found.figures[metric]
     values = values[found.axes.method.index(method)]
-    known = values[np.isfinite(values)]
-    ends = _ends(known, metric)
-    names = [f"{value:g}" for value in found.axes.exit_z], [f"{value:g}" for value in found.axes.entry_z]
-    data, annotations, parts = [], [], {}
-    for k, window in enumerate(found.axes.window):
-        tag = str(k + 1) if k else ""
-        across, up = _place(k, len(found.axes.window))
-        parts[f"xaxis{tag}"] = axis(theme, domain=across, anchor=f"y{tag}", type="category", showgrid=False)
-        parts[f"yaxis{tag}"] = axis(theme, domain=up, anchor=f"x{tag}", type="category", showgrid=False)
-        data.append(_heat(values[k], names, tag, ends, metric, k == 0, theme))
-        annotations.append(_heat_title(f"window {window}", across, up, theme))
-    data += _stars(found, method, names, theme)
-    return {
-        "data": data,
-        "layout": layout(
-            theme, margin={"l": 44, "r": 8, "t": 26, "b": 34}, hovermode="closest", annotations=annotations, **parts
-        ),
+    ends = _ends(values[np.isfinite(values)], metric)
+    here = values[found.axes.window.index(window)]
+    heat: Spec = {
+        "type": "heatmap",
+        "x": [f"{value:g}" for value in found.axes.exit_z],
+        "y": [f"{value:g}" for value in found.axes.entry_z],
+        "z": here.tolist(),
+        "text": _cells(found, here, method, window, metric),
+        "zmin": ends[0],
+        "zmax": ends[1],
+        "colorscale": scale(theme.diverging if ends[0] < 0 else theme.sequential),
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+        "hovertemplate": "enter %{y}, leave %{x}<br><b>%{text}</b><extra></extra>",
+        "texttemplate": "%{text}",
+        "textfont": {"size": 11 if here.size <= PRINTED else 9},
     }
+    side = {"type": "category", "showgrid": False, "automargin": True}
+    margin = {"l": 12, "r": 4, "t": 24, "b": 12}
+    bottom, left = axis(theme, **side), axis(theme, **side)
+    head = pane_title(f"window {window}", "y", theme) | {"yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+    shown = layout(theme, margin=margin, hovermode="closest", xaxis=bottom, yaxis=left, annotations=[head])
+    return {"data": [heat], "layout": shown}
 
 
 def _ends(known: np.ndarray, metric: str) -> tuple[float, float]:
     """Of the colours: the same on both sides of nothing where a figure may be good or bad."""
     if not known.size:
         return -1.0, 1.0
-    if metric in ("sharpe", "plateau", "net"):
+    if metric not in ("max_drawdown", "trades"):
         most = float(np.abs(known).max()) or 1.0
         return -most, most
     return 0.0, float(known.max()) or 1.0
 
 
-def _place(k: int, count: int) -> tuple[list[float], list[float]]:
-    """Where the k-th of so many heat maps lies."""
-    columns, rows = min(count, COLUMNS), math.ceil(count / COLUMNS)
-    column, row = k % COLUMNS, k // COLUMNS
-    wide, high = 1 / columns, 1 / rows
-    return (
-        [column * wide + (0.045 if column else 0), (column + 1) * wide - 0.01],
-        [1 - (row + 1) * high + 0.06 * (rows > 1), 1 - row * high - (0.06 if row else 0)],
-    )
+def _cells(found: GridResult, here: np.ndarray, method: str, window: int, metric: str) -> list[list[str]]:
+    """The figure of each cell where there is room, and the marks of the best."""
+    write = {"trades": 0, "sharpe": 2, "net": 2}
+    room = here.size <= PRINTED
 
+    def text(value: float) -> str:
+        if metric == "max_drawdown":
+            return formats.percent(value, 2)
+        return formats.number(value, write[metric]) if metric in write else formats.significant(value, 2)
 
-def _heat(
-    values: np.ndarray,
-    names: tuple[list[str], list[str]],
-    tag: str,
-    ends: tuple[float, float],
-    metric: str,
-    bar: bool,
-    theme: Theme,
-) -> Spec:
-    decimals = {"trades": 0, "net": 0, "max_drawdown": 3}.get(metric, 2)
-    text = [[formats.number(value, decimals) for value in row] for row in values.tolist()]
-    both = ends[0] < 0
-    found: Spec = {
-        "type": "heatmap",
-        "x": names[0],
-        "y": names[1],
-        "z": values.tolist(),
-        "text": text,
-        "xaxis": f"x{tag}",
-        "yaxis": f"y{tag}",
-        "zmin": ends[0],
-        "zmax": ends[1],
-        "colorscale": scale(theme.diverging if both else theme.sequential),
-        "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
-        "hovertemplate": "enter %{y}, leave %{x}<br><b>%{text}</b><extra></extra>",
-    }
-    if values.size <= 60:
-        found |= {"texttemplate": "%{text}", "textfont": {"size": 11}}
-    return found
-
-
-def _heat_title(text: str, across: list[float], up: list[float], theme: Theme) -> Spec:
-    return {
-        "text": text,
-        "xref": "paper",
-        "x": across[0],
-        "xanchor": "left",
-        "yref": "paper",
-        "y": up[1],
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": 11, "color": theme.muted},
-    }
-
-
-def _stars(found: GridResult, method: str, names: tuple[list[str], list[str]], theme: Theme) -> list[Spec]:
-    """The best trial and the best plateau, where they are of this method."""
-    marks = []
-    for best, symbol, size, name in (
-        (found.best, "circle-open", 22, "best"),
-        (found.best_plateau, "square-open", 28, "best plateau"),
-    ):
-        if best is None or best.method != method:
-            continue
-        k = found.axes.window.index(best.window)
-        tag = str(k + 1) if k else ""
-        marks.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [f"{best.exit_z:g}"],
-                "y": [f"{best.entry_z:g}"],
-                "xaxis": f"x{tag}",
-                "yaxis": f"y{tag}",
-                "name": name,
-                "hoverinfo": "skip",
-                "marker": {"symbol": symbol, "size": size, "color": theme.text, "line": {"width": 2}},
-            }
-        )
-    return marks
+    cells = [[text(value) if room else "" for value in row] for row in here.tolist()]
+    for best, mark in ((found.best, BEST), (found.best_plateau, BEST_PLATEAU)):
+        if best is not None and (best.method, best.window) == (method, window):
+            i, j = found.axes.entry_z.index(best.entry_z), found.axes.exit_z.index(best.exit_z)
+            cells[i][j] = f"{cells[i][j]} {mark}".strip()
+    return cells
 
 
 # --- walk-forward -------------------------------------------------------------------------------------
 
 
-def walk_spec(found: WalkForward, times: np.ndarray, capital: float, theme: Theme) -> Spec:
+def walk_spec(found: WalkForward, times: np.ndarray, capital: float, yearly: bool, theme: Theme) -> Spec:
     """Sharpe ratios of the chosen in and out of sample, fold by fold; below, equity out of sample.
 
     times : opens of the bars of the tests, microseconds
+    yearly : whether ratios are told of a year, or of a bar
     """
     folds = list(range(1, len(found.folds) + 1))
-    year = found.sharpe / found.sharpe_bar if found.sharpe_bar else math.nan
+    year = found.sharpe / found.sharpe_bar if yearly and found.sharpe_bar else 1.0
     parts = (("in sample", "in_sample", theme.muted), ("out of sample", "out_of_sample", theme.accent))
     bars: list[Spec] = [
         {
@@ -312,7 +249,10 @@ def walk_spec(found: WalkForward, times: np.ndarray, capital: float, theme: Them
     ]
     at = ms(times)
     equity = _thin(at, found.equity, "y2", "out of sample", theme.accent, width=1.6, hovertemplate="%{y:,.2f}")
-    upper, lower = domains((0.45, 0.55))
+    upper, lower, word = *domains((0.45, 0.55)), "year" if yearly else "bar"
+    known = [value for bar in bars for value in bar["y"] if value is not None]
+    ends = min([0.0, *known]), max([0.0, *known]) or 1.0
+    room = 0.12 * (ends[1] - ends[0])
     return {
         "data": [*bars, equity | {"xaxis": "x2"}],
         "layout": layout(
@@ -321,12 +261,12 @@ def walk_spec(found: WalkForward, times: np.ndarray, capital: float, theme: Them
             barmode="group",
             bargap=0.35,
             xaxis=axis(theme, anchor="y", showgrid=False, tickvals=folds, ticktext=[f"fold {k}" for k in folds]),
-            yaxis=axis(theme, domain=[upper[0] + 0.05, 1], nticks=5),
+            yaxis=axis(theme, domain=[upper[0] + 0.05, 1], nticks=5, range=[ends[0] - room / 3, ends[1] + room]),
             xaxis2=time_axis(theme, "y2"),
             yaxis2=axis(theme, domain=list(lower), nticks=6, tickformat=",.6~g"),
             shapes=[level(0, "y", theme.muted, "dot"), level(capital, "y2", theme.muted, "dot")],
             annotations=[
-                pane_title("Sharpe of the chosen, year: grey in sample, blue out of sample", "y", theme),
+                pane_title(f"Sharpe of the chosen, {word}: grey in sample, blue out of sample", "y", theme),
                 pane_title("equity out of sample, one test after the other", "y2", theme),
             ],
         ),

@@ -12,9 +12,10 @@ from dashboard.backtest_choice import PARTS, Choice, choice_of, view_fields
 from dashboard.backtest_form import form, held, put, restored
 from dashboard.backtest_runs import compared, compared_frame
 from dashboard.charts.backtest import (
+    BEST,
+    BEST_PLATEAU,
     METRICS,
     benchmark_spec,
-    grid_rows,
     grid_spec,
     run_spec,
     saved_spec,
@@ -37,7 +38,8 @@ from utils.jobs import FAILED, Job
 
 POLL_S = 0.4
 THEME_S = 2.0
-HEIGHT, HEAT, WALK, SMALL = 720, 300, 480, 190  # pixels
+HEIGHT, HEAT, WALK, SMALL = 720, 280, 480, 190  # pixels
+BESIDE = 3  # heat maps in a row
 MOST_COMPARED = 5
 ASKED = "backtest-run"  # in the session: start as soon as the page is open
 NEWEST = "backtest-job"  # in the session: the backtest that this tab started last
@@ -143,8 +145,9 @@ def _cancel(job_id: str) -> None:
 
 def _report(engine: Engine, view: View, choice: Choice, report: Report, job_id: str) -> None:
     theme = THEMES.get(st.context.theme.type or "", DARK)
-    st.html(muted(f"{backtest.rule_text(report.run.params)} · {backtest.costs_text(report.run.params)}"))
-    st.html(muted(backtest.bars_text(report, view.zone)))
+    params = report.run.params
+    lines = f"{backtest.rule_text(params)} · {backtest.costs_text(params)}", backtest.bars_text(report, view.zone)
+    st.html(f'<div class="ps-keys">{"".join(f"<span>{escape(text)}</span>" for text in lines)}</div>')
     st.html(cards(backtest.cards_of(report)))
     SHOWN[choice.part](report, view, theme)
     with panel("backtest downloads", view):
@@ -201,7 +204,13 @@ def _trades(report: Report, view: View) -> None:
     st.html(
         headed("Trades", "bt_trades", f"newest {len(frame):,} of {total:,}" if total > len(frame) else f"{total:,}")
     )
-    st.dataframe(frame, column_config=money | parts, hide_index=True, height=min(38 + 35 * len(frame), 420))
+    st.dataframe(
+        frame,
+        column_config=money | parts,
+        hide_index=True,
+        height=min(38 + 35 * len(frame), 420),
+        placeholder=formats.NONE,
+    )
 
 
 def _grid(report: Report, view: View, theme: Theme) -> None:
@@ -211,19 +220,24 @@ def _grid(report: Report, view: View, theme: Theme) -> None:
         st.html(empty("collecting", f"No grid: {why}.", 160))
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        metric = _pick("Figure", "bt-metric", list(METRICS), METRICS.__getitem__)
+        untold = "sharpe_bar" if backtest.yearly(report) else "sharpe"
+        metric = _pick("Figure", "bt-metric", [name for name in METRICS if name != untold], METRICS.__getitem__)
         methods = list(found.axes.method)
         method = _pick("Method", "bt-method", methods, METHODS.__getitem__) if len(methods) > 1 else methods[0]
     left, right = st.columns([1.75, 1], gap="small")
     with left, panel("heat map", view), st.container(border=True):
-        about = "enter |z| up, leave |z| across · ○ best, □ best with its neighbours"
+        about = f"enter |z| up, leave |z| across · {BEST} best, {BEST_PLATEAU} best with its neighbours"
         st.html(headed(f"{METRICS[metric]} of every trial", "bt_plateau", about))
-        _figure(grid_spec(found, method, metric, theme), view, HEAT * grid_rows(found) + 40, "grid")
+        windows = found.axes.window
+        for first in range(0, len(windows), BESIDE):
+            for column, window in zip(st.columns(BESIDE, gap="small"), windows[first : first + BESIDE], strict=False):
+                with column:
+                    _figure(grid_spec(found, method, window, metric, theme), view, HEAT, f"grid-{window}")
     with right:
         with panel("honesty", view):
             st.html(backtest.honesty(report))
         with panel("best trials", view):
-            st.html(backtest.grid_table(found))
+            st.html(backtest.grid_table(report, found))
 
 
 def _pick(label: str, name: str, options: list[str], text: Callable[[str], str]) -> str:
@@ -243,7 +257,8 @@ def _walk(report: Report, view: View, theme: Theme) -> None:
     with left:
         with panel("walk", view), st.container(border=True):
             st.html(headed("Walk-forward", "bt_walk", "chosen on one stretch, judged on the next"))
-            spec = walk_spec(found, report.test_ts_us, report.run.params.capital, theme)
+            yearly = backtest.yearly(report)
+            spec = walk_spec(found, report.test_ts_us, report.run.params.capital, yearly, theme)
             _figure(spec, view, WALK, "walk")
         with panel("folds", view):
             st.html(backtest.walk_table(report))

@@ -13,7 +13,17 @@ from analytics.backtest import BacktestParams
 from dashboard import backtest, theme
 from dashboard.backtest_choice import PARAMETERS, Choice, choice_of, view_fields
 from dashboard.backtest_runs import compared, compared_frame
-from dashboard.charts.backtest import benchmark_spec, grid_spec, run_spec, saved_spec, thinned, walk_spec
+from dashboard.charts.backtest import (
+    BEST,
+    BEST_PLATEAU,
+    METRICS,
+    benchmark_spec,
+    grid_spec,
+    run_spec,
+    saved_spec,
+    thinned,
+    walk_spec,
+)
 from dashboard.charts.base import in_zone
 from dashboard.tear_sheet import tear_sheet
 from dashboard.view import View
@@ -244,9 +254,9 @@ def test_figures_are_valid_and_move_with_the_zone(report, look):
     kept = {"a": report.summary(), "b": report.summary()}
     for spec in (
         run_spec(report.run, report.bands, report.bars.width_us, look),
-        grid_spec(report.grid, "ols", "plateau", look),
-        grid_spec(report.grid, "ols", "trades", look),
-        walk_spec(report.walk, report.test_ts_us, 10_000.0, look),
+        *(grid_spec(report.grid, "ols", 20, metric, look) for metric in METRICS),
+        walk_spec(report.walk, report.test_ts_us, 10_000.0, True, look),
+        walk_spec(report.walk, report.test_ts_us, 10_000.0, False, look),
         benchmark_spec(report.benchmark, look),
         saved_spec(kept, look),
     ):
@@ -299,7 +309,7 @@ def test_the_verdict_never_praises_what_a_check_speaks_against(report):
 def test_a_run_without_a_trade_shows_dashes_and_no_zeros(engine):
     found, _ = ran(engine, replace(QUICK, grid=False), replace(VIEW, entry_z=15.0, stop_z=30.0))
     told = {card.label: (card.value, card.detail) for card in backtest.cards_of(found)}
-    assert told["won"][0] == "–" and told["Sharpe, year"] == ("–", "")
+    assert told["won"][0] == "–" and told["Sharpe, bar"] == ("–", "")
     assert "nothing was traded" in {row[0]: row[2] for row in backtest.honesty_rows(found)}["shuffled pairs"]
     assert "No bands: nothing was traded" in backtest.metrics_table(found)
     assert "<h2>Trades</h2><p>None.</p>" in tear_sheet(found, START_US, "UTC")
@@ -320,3 +330,22 @@ def test_saved_runs_stand_side_by_side_with_what_differs(engine):
 def test_a_form_that_makes_no_rule_says_why():
     with pytest.raises(InputError, match="exit_z"):
         BacktestRequest("ETHUSDT", "BTCUSDT", "1s", BacktestParams(entry_z=1.0, exit_z=2.0))
+
+
+def test_a_year_is_not_told_of_minutes_and_is_of_days(report):
+    rows = {name: value for name, value, *_ in backtest.metric_rows(report)}
+    assert rows["Sharpe, year"] == "–" and "Sortino, year" not in rows
+    day = replace(report.run, ts_us=report.run.ts_us + 86_400 * 1_000_000 * (report.run.ts_us > report.run.ts_us[0]))
+    rows = {name: value for name, value, *_ in backtest.metric_rows(replace(report, run=day))}
+    assert rows["Sharpe, year"] == backtest.ratio(report.run.metrics.sharpe)
+
+
+def test_the_best_trial_and_plateau_are_marked_in_their_cells(report):
+    found = report.grid
+    for best, mark in ((found.best, BEST), (found.best_plateau, BEST_PLATEAU)):
+        (heat,) = grid_spec(found, "ols", best.window, "net", theme.DARK)["data"]
+        place = found.axes.entry_z.index(best.entry_z), found.axes.exit_z.index(best.exit_z)
+        marked = [(i, j) for i, row in enumerate(heat["text"]) for j, text in enumerate(row) if mark in text]
+        assert marked == [place]
+        others = [window for window in found.axes.window if window != best.window]
+        assert not any(mark in str(grid_spec(found, "ols", window, "net", theme.DARK)) for window in others)
