@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api import exports, playback, routes, scans, schemas
+from api import backtests, exports, jobs, playback, routes, scans, schemas
 from utils import logger
 from utils.errors import (
     AnalysisError,
@@ -47,7 +47,7 @@ def build_api(token: str | None = None) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
-    for part in (routes, exports, playback, scans):
+    for part in (routes, exports, playback, jobs, backtests, scans):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
     api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
     api.add_exception_handler(Unauthorised, _unauthorised)

@@ -1,8 +1,12 @@
 """What the REST API takes and gives, as OpenAPI shows it."""
 
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+import config
+from analytics.backtest import BacktestParams
 
 
 class ErrorBody(BaseModel):
@@ -333,3 +337,104 @@ class WatchedPair(BaseModel):
     symbol_y: str = Field(examples=["ETHUSDT"])
     symbol_x: str = Field(examples=["BTCUSDT"])
     timeframe: str = "1m"
+
+
+class Job(BaseModel):
+    """Long work; its result is kept for a while."""
+
+    id: str
+    kind: str = Field(examples=["backtest"])
+    title: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    done: int = Field(description="Parts of the work")
+    total: int = Field(description="0 while it is not known")
+    share: float
+    asked_us: int
+    began_us: int | None
+    ended_us: int | None
+    message: str = Field(description="Why it failed")
+
+
+NO_LIMIT = ("stop_z", "time_stop")  # null: none
+DEFINED: Any = {
+    one.name: (one.type | None, None) if one.name in NO_LIMIT else (one.type, one.default)  # type: ignore[operator]
+    for one in fields(BacktestParams)
+}
+BacktestParameters: Any = create_model(  # the fields of the one class that knows them
+    "BacktestParameters", __config__=ConfigDict(extra="forbid"), **DEFINED
+)
+
+
+class GridAxes(BaseModel):
+    """Values to try; one left out has that of the run alone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: list[str] = []
+    window: list[int] = []
+    entry_z: list[float] = []
+    exit_z: list[float] = []
+
+
+class WalkForward(BaseModel):
+    """How a walk-forward is cut and chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folds: int = 5
+    train_parts: int = 2
+    anchored: bool = False
+    choose: str = Field("sharpe", description="sharpe or plateau")
+
+
+class NewBacktest(BaseModel):
+    """What a backtest is asked to do."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "timeframe": "1m",
+                    "params": {"window": 120, "entry_z": 2.0, "exit_z": 0.5},
+                    "grid": {"window": [60, 120, 240], "entry_z": [1.5, 2.0, 2.5], "exit_z": [0.0, 0.5]},
+                    "walk_forward": {"folds": 5},
+                }
+            ]
+        },
+    )
+
+    symbol_y: str | None = Field(None, description="By default the configured pair")
+    symbol_x: str | None = None
+    timeframe: str = config.DEFAULT_TIMEFRAME
+    params: BacktestParameters | None = Field(None, description="Those left out have their defaults")
+    source: str = Field("market", description="See /backtests/sources")
+    bars: int = Field(5_000, description="Newest ones")
+    funding: list[float] | None = Field(
+        None, min_length=2, max_length=2, description="Rate per 8 hours of y and x; null is not known"
+    )
+    shuffles: int = Field(100, description="Pairs of the benchmark; 0 leaves it out")
+    grid: GridAxes | None = None
+    walk_forward: WalkForward | None = None
+
+
+class Backtest(Job):
+    """A backtest: its job, and once it is done, what came of it."""
+
+    request: dict[str, object]
+    result: dict[str, object] | None = Field(
+        description="metrics, look_ahead, bars, honesty (bands, benchmark, deflated Sharpe ratio, overfitting, walk), "
+        "trades, equity, grid, folds; `missing` says why a part is not there. null until it is done, and once newer "
+        "backtests have taken its place"
+    )
+
+
+class BarSource(BaseModel):
+    """Where bars can be taken from."""
+
+    key: str = Field(description="As `source` names it")
+    title: str
+    first_us: int | None
+    last_us: int | None
+    bars: int | None = Field(description="Stored in this width, of the leg with fewer")
+    complete: int | None

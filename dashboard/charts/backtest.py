@@ -220,7 +220,7 @@ def _cells(found: GridResult, here: np.ndarray, method: str, window: int, metric
     for best, mark in ((found.best, BEST), (found.best_plateau, BEST_PLATEAU)):
         if best is not None and (best.method, best.window) == (method, window):
             i, j = found.axes.entry_z.index(best.entry_z), found.axes.exit_z.index(best.exit_z)
-            cells[i][j] = f"{cells[i][j]} {mark}".strip()
+            cells[i][j] += f" {mark}" if "<br>" in cells[i][j] or not room else f"<br>{mark}"
     return cells
 
 

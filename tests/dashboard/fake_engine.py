@@ -34,10 +34,10 @@ from data.quotes import Quotes
 from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
 from engine import Status, SymbolStatus, System
-from engine.scans import Scans
-from engine.watchlist import Watchlist
 from engine.backtest_report import BacktestRequest
 from engine.backtests import Backtests, BarSource
+from engine.scans import Scans
+from engine.watchlist import Watchlist
 from utils.clock import US_PER_S
 from utils.delays import Delay
 from utils.errors import AnalysisError, InputError, StorageError, TooFewObservations
