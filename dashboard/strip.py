@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import formats, rules
+from dashboard import formats, replay_bar, rules
 from dashboard.markup import helped
 from engine import Engine, Status, SymbolStatus, current
 from utils.clock import UTC_ZONE
@@ -120,7 +120,7 @@ def banner(engine: Engine, status: Status, zone: str) -> None:
     if status.mode == "DEMO":
         _demo_banner(engine, status)
     elif status.mode == "REPLAY":
-        st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(replay_text(engine, status, zone))}</div>')
+        replay_bar.compact(replay_text(engine, status, zone), status.replay or {})
     elif status.mode == "BLOCKED":
         _live_banner(engine, "BLOCKED", f"{status.detail}{_next_try(status)}")
     if status.storage_note:

@@ -7,7 +7,7 @@ of market time, and the replay waits for it: what comes of a recording depends o
 """
 
 from engine.engine import Engine
-from engine.handed import Coverage, Disk, Gap, Holdings, ReplayPosition
+from engine.handed import Coverage, Disk, Gap, Holdings, Recorded, ReplayPosition
 from engine.process import current, install
 from engine.scan_request import ScanRequest, ScanResult
 from engine.status import QuoteStatus, Status, SymbolStatus, System
@@ -19,6 +19,7 @@ __all__ = [
     "Gap",
     "Holdings",
     "QuoteStatus",
+    "Recorded",
     "ReplayPosition",
     "ScanRequest",
     "ScanResult",

@@ -4,5 +4,6 @@ from data.feeds.replay import ReplayPosition
 from data.health import Disk
 from data.ingestion import Gap
 from data.inventory import Coverage, Holdings
+from data.recordings import Recorded
 
-__all__ = ["Coverage", "Disk", "Gap", "Holdings", "ReplayPosition"]
+__all__ = ["Coverage", "Disk", "Gap", "Holdings", "Recorded", "ReplayPosition"]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from dashboard import formats, holdings
+from dashboard import formats, holdings, recordings, replay_bar
 from dashboard.charts.coverage import coverage_height
 from dashboard.live.component import live_chart
 from dashboard.main import run
@@ -25,14 +25,20 @@ MOST_WITH_TOKEN = 1_000_000  # rows that go through a page, which holds them; wh
 def page(engine: Engine, view: View) -> None:
     """Coverage, gaps, holdings and downloads."""
     st.html(f'<div class="ps-head"><h2>Data</h2><span>{escape(str(engine.settings.database))}</span></div>')
+    if engine.status().mode == "REPLAY":
+        with panel("replay", view):
+            replay_bar.bar(view.zone)
     with panel("coverage", view), st.container(border=True):
         _coverage(engine, view)
     left, right = st.columns([1.35, 1], gap="small")
     with left:
         refreshed("gaps", gaps, view, engine, view)
         refreshed("stored", stored, view, engine, view)
-    with right, panel("downloads", view), st.container(border=True):
-        _downloads(engine, view)
+    with right:
+        with panel("downloads", view), st.container(border=True):
+            _downloads(engine, view)
+        with st.container(border=True):
+            refreshed("recordings", recordings.panel, view, engine, view)
 
 
 def _coverage(engine: Engine, view: View) -> None:

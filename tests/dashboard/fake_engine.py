@@ -31,6 +31,7 @@ from data.exporters import Span, Table, numbered, table_of
 from data.inventory import Coverage, Holdings, SymbolCoverage
 from data.pair_bars import PairBars
 from data.quotes import Quotes
+from data.recordings import Recorded
 from data.stored import StoredBars, StoredTrades
 from data.trades import Trades
 from engine import Status, SymbolStatus, System
@@ -366,6 +367,13 @@ class FakeEngine:
 
     def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
         return table_of(numbered(self.bars(symbol, timeframe, 10**9)))
+
+    def recordings(self) -> list[Recorded]:
+        if self.failing:
+            raise RuntimeError("a bug, as a test ordered")
+        ended_us = START_US + 3_600 * US_PER_S
+        told = ("binance-um", "aggTrade", self.symbols, START_US, ended_us, "s1", 1, False)
+        return [Recorded("binance-um-20240809T000000Z-001.gz", 12_400_000, *told)] if self.bars_held else []
 
     def set_symbols(self, symbols: tuple[str, ...]) -> None:
         self.calls.append(("set_symbols", tuple(symbols)))

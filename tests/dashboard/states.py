@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.dashboard.fake_engine import FakeEngine, symbol_status
+from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
 
 BARS = 1_190  # the drawn part of the charts does not move on for a while
 
@@ -41,6 +41,7 @@ def replay(engine: FakeEngine) -> None:
     """A recording."""
     engine.mode, engine.source = "REPLAY", "replay"
     engine.replay = {"speed": 20.0, "bytes_read": 50, "bytes_total": 100, "last_us": None}
+    engine.replay |= {"position_us": START_US + 60_000_000, "first_us": START_US, "share": 0.5, "paused": False}
 
 
 def memory_only(engine: FakeEngine) -> None:
