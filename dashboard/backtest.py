@@ -34,6 +34,11 @@ def money(value: float | None, sign: bool = False) -> str:
     return formats.number(value, 0 if abs(value) >= 100_000 else 2, sign)
 
 
+def _short(value: float) -> str:
+    """The same where there is little room."""
+    return formats.number(value, 0 if abs(value) >= 100 else 2, sign=True)
+
+
 def span_text(first_us: int, last_us: int, zone: str) -> str:
     """`2024-08-09 00:00:00 … 2024-08-09 01:23:20 UTC`."""
     return f"{date_hhmmss(first_us, zone)} … {date_hhmmss(last_us, zone)} {zone_name(last_us, zone)}"
@@ -57,9 +62,7 @@ def cards_of(report: Report) -> list[Card]:
     trades = f"t {formats.number(told.t_stat, 1, sign=True)}" if formats.exists(told.t_stat) else "too few for t"
     tone = "" if not told.trades else "up" if told.net > 0 else "down"
     return [
-        Card(
-            "net", money(told.net, True), _ends(bands.net if bands else None, lambda v: money(v, True)), "bt_net", tone
-        ),
+        Card("net", money(told.net, True), _ends(bands.net if bands else None, _short), "bt_net", tone),
         Card(f"Sharpe, {unit(report)}", scaled(report, told.sharpe_bar), _sharpe_band(report), "bt_sharpe"),
         Card("drawdown", share(told.max_drawdown), _ends(bands.max_drawdown if bands else None, share), "bt_drawdown"),
         Card("trades", f"{told.trades:,}", trades, "bt_trades"),

@@ -120,13 +120,21 @@ def banner(engine: Engine, status: Status, zone: str) -> None:
     if status.mode == "DEMO":
         _demo_banner(engine, status)
     elif status.mode == "REPLAY":
-        replay_bar.compact(replay_text(engine, status, zone), status.replay or {})
+        _replay_banner(replay_text(engine, status, zone), status.replay or {})
     elif status.mode == "BLOCKED":
         _live_banner(engine, "BLOCKED", f"{status.detail}{_next_try(status)}")
     if status.storage_note:
         _acted_banner("note", "STORAGE", status.storage_note, "Dismiss", engine.dismiss_storage_note)
     if status.storage_error:
         st.html(f'<div class="ps-banner"><b class="ps-attention">MEMORY-ONLY</b> {escape(memory_text(status))}</div>')
+
+
+def _replay_banner(text: str, place: Mapping[str, Any]) -> None:
+    """With the short bar, but on the Data page, which has the whole one."""
+    if st.session_state.get("page") == "data":
+        st.html(f'<div class="ps-banner"><b>REPLAY</b> {escape(text)}</div>')
+    else:
+        replay_bar.compact(text, place)
 
 
 def _demo_banner(engine: Engine, status: Status) -> None:
