@@ -475,6 +475,29 @@ def put_bars(connection: sqlite3.Connection, venue: str, symbol: str, timeframe:
     connection.executemany("insert or replace into bar values (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
 
 
+def add_bars(
+    connection: sqlite3.Connection, venue: str, symbol: str, timeframe: str, frame: pd.DataFrame
+) -> tuple[int, int]:
+    """Store bars beside those that are there: one that is there gives way only to one that misses less.
+
+    Returns how many were new, and how many took the place of another.
+    """
+    columns = [frame.index.asi8.tolist(), *(frame[name].to_numpy().tolist() for name in BAR_COLUMNS)]
+    rows = [(venue, symbol, timeframe, *row) for row in zip(*columns, strict=True)]
+    among = "select count(*) from bar where (venue, symbol, timeframe) = (?, ?, ?) and ts_us between ? and ?"
+    span = (venue, symbol, timeframe, int(frame.index.asi8.min()), int(frame.index.asi8.max()))
+    changes, (had,) = connection.total_changes, connection.execute(among, span).fetchone()
+    taken = ", ".join(f"{name} = excluded.{name}" for name in BAR_COLUMNS)
+    connection.executemany(
+        "insert into bar values (?,?,?,?,?,?,?,?,?,?,?,?,?) on conflict (venue, symbol, timeframe, ts_us) do update "
+        f"set {taken} where excluded.complete > bar.complete "
+        "or (excluded.complete = bar.complete and not bar.complete and excluded.trades > bar.trades)",
+        rows,
+    )
+    new = connection.execute(among, span).fetchone()[0] - had
+    return new, connection.total_changes - changes - new
+
+
 def put_gap(connection: sqlite3.Connection, venue: str, stream: str, row: Mapping[str, Any]) -> None:
     """Store a gap, or what became of it."""
     keys = ("symbol", "first_id", "last_id", "cause", "found_us", "filled_us")
