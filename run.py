@@ -30,6 +30,7 @@ Live pairs-trading analytics on Binance trades.
 commands (before any option):
   (none)                  the dashboard, with its HTTP API, on one port
   capture                 the same engine and HTTP API, without pages
+  import FILE...          trades and bars from files into the database; --dry-run only looks, --help tells more
   test [pytest options]   all tests
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
@@ -45,6 +46,7 @@ examples:
   python run.py --source demo --port 9000
   python run.py capture --symbols BTCUSDT,ETHUSDT,SOLUSDT --database tape.db
   python run.py --replay btcusdt.gz ethusdt.gz --speed 20
+  python run.py import BTCUSDT-aggTrades-2026-11.zip --dry-run
   python run.py test -k pair"""
 
 
@@ -59,11 +61,13 @@ class Command(NamedTuple):
     needs: tuple[str, ...]  # requirement files in it
     call: tuple[str, ...]  # what its Python is called with
     serves: bool = False  # takes the options, listens on the port
+    located: bool = False  # is told with --from where the command was given
 
 
 COMMANDS = {
     "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True),
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
+    "import": Command(".venv", ("requirements.txt",), ("-m", "data.importers"), located=True),
     "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
@@ -95,7 +99,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | test | check | bench | chaos | calibrate] [options]",
+        usage="python run.py [capture | import | test | check | bench | chaos | calibrate] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -258,6 +262,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], start: Path) -> in
         check_port_of(env)
     else:
         env = child_environment(environ, {}, start)
+        rest = ["--from", str(start), *rest] if command.located else rest
     python = prepare(command)
     if name == "check":
         return check(python)

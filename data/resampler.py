@@ -71,6 +71,17 @@ class Resampler:
                 self._kept.merge(parts)
                 self._kept.forget_before(self._kept.last + 1 - self.keep)
 
+    def begin_with(self, parts: Parts, since_us: int, version: int = 0) -> None:
+        """Put older bars before those held, as parts that share no trade with them; nothing is missing from then on.
+
+        `version` is the least that readers get to see from now on: of what this stands in for.
+        """
+        with self._lock:
+            self._kept.merge(join(parts))
+            self._kept.forget_before(self._kept.last + 1 - self.keep)
+            self._since_us = since_us
+            self.closed_version = self.version = max(self.version, version) + 1
+
     def capture_began(self, since_us: int) -> None:
         """Say from when on every trade is expected to be here: after older trades were loaded, say."""
         with self._lock:

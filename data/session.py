@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analytics.resampling import BarColumns, timeframe_us
-from data import sqlite
+from data import history, sqlite
 from data.backfill import Backfill
 from data.feeds.feed import Feed, QuotingFeed
 from data.feeds.rest import Rest
 from data.feeds.socket import QuoteFeed
+from data.history import History
 from data.ingestion import Gap, Ingestion, still_missing
 from data.quotes import QuoteBook
 from data.rebuild import Rebuild
@@ -21,6 +22,7 @@ from data.resampler import Resampler
 from data.storage import Mirror, TickBuffer
 from data.trades import Trades
 from utils.clock import US_PER_S, monotonic_s
+from utils.errors import StorageError
 
 RESUME_TRADES = 200_000  # newest stored trades per symbol that a live session begins with
 ALWAYS_STORED = "1m"  # bars of this width are written for every symbol, watched or not
@@ -36,6 +38,7 @@ class _Bars:
         self._width_us = timeframe_us(timeframe)
         # The bar of this time and those before are not written: memory may hold only a part of its trades.
         self.stored_least_us = stored_least_us // self._width_us * self._width_us
+        self.has_looked_back = False  # whether stored bars were looked for that lead up to its trades
         self._stored_through_us = 0
         self._stored_version = 0
         self._waiting: deque[Trades] = deque()
@@ -216,12 +219,11 @@ class Session:
         TimeframeError
         """
         bars = self._bars.get((symbol, timeframe))
-        if bars is None:
-            with self._bars_lock, self.ingestion.emit_lock:  # no trade may pass between snapshot and list
+        if bars is None or self._waits_for_history(symbol, bars):
+            with self._bars_lock:
                 bars = self._bars.get((symbol, timeframe))
-                if bars is None:
-                    bars = self._bars_of_memory(symbol, timeframe)
-                    self._bars[symbol, timeframe] = bars
+                if bars is None or self._waits_for_history(symbol, bars):
+                    bars = self._new_bars(symbol, timeframe, 0 if bars is None else bars.resampler.version)
         return bars.catch_up()
 
     def bars(self, symbol: str, timeframe: str, limit: int) -> pd.DataFrame:
@@ -236,11 +238,47 @@ class Session:
         known = frame.index.asi8 + timeframe_us(timeframe) <= self.known_us(symbol)
         return frame if known.all() else frame.assign(complete=frame["complete"].to_numpy() & known)
 
-    def _bars_of_memory(self, symbol: str, timeframe: str) -> _Bars:
-        """Bars of the trades held, marked where some are missing."""
+    def take_up_history(self, symbols: Iterable[str]) -> None:
+        """Bars of these symbols were added to the file: those of memory are joined to them."""
+        wanted = set(symbols)
+        for symbol, timeframe in [key for key in list(self._bars) if key[0] in wanted]:
+            with self._bars_lock:
+                self._new_bars(symbol, timeframe, self._bars[symbol, timeframe].resampler.version)
+
+    def _waits_for_history(self, symbol: str, bars: _Bars) -> bool:
+        """Whether bars were begun before there was a trade that stored ones could lead up to."""
+        return not bars.has_looked_back and self.live and bool(self.buffer.count(symbol))
+
+    def _new_bars(self, symbol: str, timeframe: str, version: int = 0) -> _Bars:
+        """Bars of one symbol and width, from the file and from memory; with the lock of bars held."""
+        earlier = self._history(symbol, timeframe)  # before the other lock: trades do not wait for the disk
+        with self.ingestion.emit_lock:  # no trade may pass between snapshot and list
+            bars = self._bars[symbol, timeframe] = self._bars_of_memory(symbol, timeframe, earlier, version)
+        return bars
+
+    def _history(self, symbol: str, timeframe: str) -> History | None:
+        """Stored bars that lead up to the trades held, where these are of the exchange."""
+        first = self.buffer.first(symbol)
+        if first is None or not self.live:
+            return None
+        try:
+            return history.before(self.database, (self.feed.venue, self.feed.stream, symbol), timeframe, first)
+        except StorageError:  # the disk is seen to elsewhere
+            return None
+
+    def _bars_of_memory(self, symbol: str, timeframe: str, earlier: History | None, version: int) -> _Bars:
+        """Bars of the trades held behind those of the file, marked where trades are missing."""
         held = self.buffer.snapshot(symbol)
         cut = len(held) >= min(RESUME_TRADES, self.buffer.capacity)  # older trades may be in the file
-        bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if cut else 0)
+        stored = len(held) and (cut or earlier is not None)
+        bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if stored else 0)
+        bars.has_looked_back = len(held) > 0
+        if earlier is not None:
+            bars.resampler.begin_with(earlier.parts, earlier.since_us, version)
+            for times in earlier.broken:
+                bars.resampler.mark_incomplete(*times)
+            bars.add(earlier.edge)
+            held = held[held.ts_us >= earlier.until_us]
         bars.add(held)
         self._mark(symbol, bars, self.ingestion.open_gaps())
         return bars

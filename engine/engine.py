@@ -49,6 +49,7 @@ from data.feeds.rest import Rest
 from data.feeds.simulated import SimulatedFeed
 from data.feeds.socket import QuoteFeed, SocketFeed
 from data.health import Queue, Worker
+from data.importers.plan import Market
 from data.ingestion import Gap
 from data.inventory import Coverage, Holdings, Inventory
 from data.legs import closes, legs, trades_of
@@ -64,6 +65,7 @@ from engine.alert_file import AlertFile
 from engine.backtests import Backtests
 from engine.choice import Choice
 from engine.scans import Scans
+from engine.imports import Imports
 from engine.status import (
     STALE_MOST_S,
     STALE_MUTE_S,
@@ -154,6 +156,7 @@ class Engine:
         self.backtests = Backtests(
             settings.database, self.jobs, self, self._archive, lambda: self.session, lambda: self._replay_files
         )
+        self.imports = Imports(settings.database, self.jobs, self._mirror, self._market, self._imported)
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
@@ -812,6 +815,17 @@ class Engine:
         with self._switching:
             yield self.session.mirror
 
+    def _market(self) -> Market:
+        """Where imported data goes that does not tell where it is from: the exchange that is open, or the default."""
+        feed = self.session.feed
+        return Market(feed.venue, feed.stream) if self.session.live else Market(stream=self.settings.stream)
+
+    def _imported(self, venue: str, symbols: Iterable[str]) -> None:
+        """Bars were added to the file: those of the open market begin with them."""
+        with self._switching:
+            if self.session.live and venue == self.venue:
+                self.session.take_up_history(symbols)
+
     def _check_followed(self, symbol: str) -> None:
         if symbol not in self._symbols:
             raise InputError(f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol")
@@ -824,7 +838,8 @@ class Engine:
             until_us = before_us // width_us * width_us - width_us  # the bar in which the tape begins is the tape's
             spans = (session.feed.venue, symbol, LEVELS_OF, until_us - LEVELS_DAYS * UNIT_US["d"], until_us)
             frame = sqlite.read_bar_table(self.settings.database, *spans)
-            bars = frame[frame["complete"]]
+            told = (frame["trades"] > 0) | (frame["volume"] == 0)  # an import may bring bars without a count
+            bars = frame[frame["complete"] & told]
             notional = (bars["vwap"] * bars["volume"]).fillna(0.0).to_numpy()  # there is no VWAP without a trade
             learner.learn(bars["ts_us"].to_numpy(), bars["trades"].to_numpy(), notional, width_us / US_PER_S)
             return learner

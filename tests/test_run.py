@@ -92,6 +92,11 @@ def test_test_bench_and_chaos_pass_their_arguments_on(started, name, module):
     assert started[0][0] == ["-m", module, "-k", "pair", "--port"]
 
 
+def test_import_is_told_where_its_files_are_counted_from(started):
+    run.run(["import", "a.zip", "--dry-run"], {}, HERE)
+    assert started[0][0] == ["-m", "data.importers", "--from", str(HERE), "a.zip", "--dry-run"]
+
+
 def test_bench_peers_have_an_environment_of_their_own():
     folders = {name: command.folder for name, command in run.COMMANDS.items()}
     assert folders.pop("bench") not in folders.values()
@@ -184,7 +189,19 @@ def test_help_names_every_command_and_option(capsys):
         run.run(["--help"], {}, HERE)
     told = capsys.readouterr().out
     assert ended.value.code == 0
-    words = ["capture", "test", "check", "bench", "chaos", "--source", "--symbols", "--port", "--host", "--database"]
+    words = [
+        "capture",
+        "import",
+        "test",
+        "check",
+        "bench",
+        "chaos",
+        "--source",
+        "--symbols",
+        "--port",
+        "--host",
+        "--database",
+    ]
     words += ["--replay", "--speed", "python run.py --source demo"]
     assert [word for word in words if word not in told] == []
 

@@ -104,7 +104,7 @@ def is_zone(name: str) -> bool:
     """Whether this machine knows a time zone of that name."""
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):  # the last: a name that is not among them
         return False
     return True
 
