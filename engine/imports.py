@@ -70,6 +70,8 @@ class Imports:
             finally:
                 if remove:
                     path.unlink(missing_ok=True)
+                    with suppress(OSError):  # others may lie beside it
+                        path.parent.rmdir()
 
         return self._jobs.start(KIND, path.name, work)
 

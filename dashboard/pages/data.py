@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from dashboard import formats, holdings, recordings, replay_bar
+from dashboard import formats, holdings, imports
 from dashboard.charts.coverage import coverage_height
 from dashboard.live.component import live_chart
 from dashboard.main import run
@@ -23,7 +24,7 @@ MOST_WITH_TOKEN = 1_000_000  # rows that go through a page, which holds them; wh
 
 
 def page(engine: Engine, view: View) -> None:
-    """Coverage, gaps, holdings and downloads."""
+    """Coverage, gaps, holdings, downloads and imports."""
     st.html(f'<div class="ps-head"><h2>Data</h2><span>{escape(str(engine.settings.database))}</span></div>')
     if engine.status().mode == "REPLAY":
         with panel("replay", view):
@@ -39,6 +40,11 @@ def page(engine: Engine, view: View) -> None:
             _downloads(engine, view)
         with st.container(border=True):
             refreshed("recordings", recordings.panel, view, engine, view)
+    with right, panel("downloads", view), st.container(border=True):
+        _downloads(engine, view)
+    with panel("import", view), st.container(border=True):
+        imports.importing(engine, view)
+    refreshed("imports", imports.jobs, view, engine, view, min_height=0)
 
 
 def _coverage(engine: Engine, view: View) -> None:

@@ -141,6 +141,7 @@ class FakeEngine:
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
         self.quoted = True
+        self.imports: Any = SimpleNamespace(jobs=list)
         self.kept = {"guide dismissed": "1"}
         self.failing = False
         self.storage_error: str | None = None
