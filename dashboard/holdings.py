@@ -18,7 +18,7 @@ MOST_ROWS = 50  # of each table; downloads have all
 DAY_S = 86_400
 RANGES = {"last hour": 3_600, "last day": DAY_S, "last 7 days": 7 * DAY_S, "everything": None}  # seconds
 KINDS = {"ticks": "trades", "bars": "bars", "analytics": "pair, bar by bar", "alerts": "alerts"}
-FORMS = {"csv": "CSV", "parquet": "Parquet"}
+FORMS = {"csv": "CSV", "parquet": "Parquet", "ndjson": "JSON lines", "xlsx": "Excel"}
 
 
 def coverage_key(cover: str) -> str:
@@ -128,6 +128,12 @@ def export_path(kind: str, form: str, view: View, part: dict[str, int]) -> str:
         query |= {"scale": view.scale, "log_prices": str(view.log_prices).lower()}
     address = urlencode(query | part)
     return f"/api/v1/export/{kind}.{form}" + (f"?{address}" if address else "")
+
+
+def manifest_path(path: str) -> str:
+    """The address of what says of a download what it is."""
+    file, mark, query = path.partition("?")
+    return f"{file}.manifest.json{mark}{query}"
 
 
 def what(kind: str, view: View) -> str:

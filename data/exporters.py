@@ -1,12 +1,19 @@
-"""Data on its way out: tables as CSV and Parquet, written as they are read, so that their length costs no memory.
+"""Data on its way out: tables as CSV, Parquet, JSON lines and Excel, written as they are read.
+
+Their length costs no memory.
 
 CSV has one writer for all of Pairscope. Numbers are written so that reading them back gives the same ones, to the last
 bit; what does not exist is an empty cell. A text that a spreadsheet would take for a formula gets an apostrophe in
 front, and so does one that begins with an apostrophe: whoever reads takes one away.
+
+A manifest says what a download is: its source, range, parameters, coverage, and a hash of its content, enough to make
+it again. The hash is SHA-256 of the rows as CSV, whatever the format of the file: of one hash are the same rows.
 """
 
+import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,12 +26,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from data.rows_as_text import excel, json_lines
 from data.sqlite import BAR_COLUMNS, BAR_TYPES
 from data.stored import Owner, Span, alert_columns, alert_pages, bar_pages, last_id, trade_pages
 from data.trades import Trades
 
 FORMULA = "^[-=+@\t\r\n\x00＝＋－＠']"  # how a text begins that a spreadsheet may run, or that was marked like one
 MARK = "'"
+MANIFEST_FORMAT = 1
+TIMES = ("ts_us", "at_us")  # columns that tell when a row was
+NOTE = b"pairscope"  # key of what we say of ourselves in Parquet
 CSV_OPTIONS = {"quoting_style": "needed", "quoting_header": "none", "batch_size": 65_536}
 ROW_GROUP = 100_000  # rows of a Parquet file that are written together
 TICKS = pa.schema(
@@ -136,6 +147,11 @@ def table_of(frame: pd.DataFrame) -> Table:
     return Table(schema, [whole.cast(schema)])
 
 
+def noted(table: Table, source: Mapping[str, Any]) -> Table:
+    """The table with a note of what it is of, which Parquet carries: an import reads it."""
+    return replace(table, schema=table.schema.with_metadata({NOTE: json.dumps(source, default=str)}))
+
+
 def _batch(frame: pd.DataFrame, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
 
@@ -190,12 +206,89 @@ def parquet(table: Table) -> Iterator[bytes]:
     yield sink.taken()
 
 
+def ndjson(table: Table) -> Iterator[bytes]:
+    """The table as JSON, an object a line; what does not exist is null."""
+    for part in table.parts:
+        yield json_lines(part)
+    yield b""
+
+
+def xlsx(table: Table) -> Iterator[bytes]:
+    """The table as Excel, in as many sheets as it takes."""
+    sink = _Sink()
+    return excel(table.schema, table.parts, sink, sink.taken)
+
+
 FORMATS: dict[str, tuple[Callable[[Table], Iterator[bytes]], str]] = {  # ending -> writer and media type
     "csv": (csv, "text/csv; charset=utf-8"),
     "parquet": (parquet, "application/vnd.apache.parquet"),
+    "ndjson": (ndjson, "application/x-ndjson"),
+    "xlsx": (xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
 
 
 def csv_text(frame: pd.DataFrame) -> str:
     """A frame as CSV, without its index."""
     return b"".join(csv(table_of(frame))).decode()
+
+
+# --- manifests --------------------------------------------------------------------------------------
+
+
+def summary(table: Table) -> dict[str, Any]:
+    """Rows, first and last time, coverage and hash of a table; its parts are used up."""
+    found: dict[str, Any] = {"rows": 0, "first_us": None, "last_us": None}
+    coverage: dict[str, int] = {}
+    digest = hashlib.sha256()
+
+    def seen(part: pa.RecordBatch) -> pa.RecordBatch:
+        found["rows"] += len(part)
+        for name in TIMES:
+            if name in part.schema.names and len(part):
+                ends = pc.min_max(part.column(name)).as_py()
+                first_us, last_us = found["first_us"], found["last_us"]
+                found["first_us"] = ends["min"] if first_us is None else min(first_us, ends["min"])
+                found["last_us"] = ends["max"] if last_us is None else max(last_us, ends["max"])
+        _cover(coverage, part)
+        return part
+
+    for piece in csv(replace(table, parts=map(seen, table.parts))):
+        digest.update(piece)
+    if "last_id" in coverage:
+        coverage["ids_missing"] = coverage.pop("last_id") - coverage.pop("first_id") + 1 - found["rows"]
+    return found | {"coverage": coverage, "sha256_of_csv": digest.hexdigest(), "columns": table.schema.names}
+
+
+def _cover(coverage: dict[str, int], part: pa.RecordBatch) -> None:
+    """Add a part to what is known of its completeness."""
+    if not len(part):
+        return
+    if "trade_id" in part.schema.names:
+        ids = part.column("trade_id")
+        coverage.setdefault("first_id", ids[0].as_py())
+        coverage["last_id"] = ids[-1].as_py()
+    if "complete" in part.schema.names:
+        whole = pc.sum(part.column("complete").cast(pa.int64())).as_py()
+        coverage["bars_complete"] = coverage.get("bars_complete", 0) + whole
+
+
+def manifest(
+    table: Table, source: Mapping[str, Any], span: Span, parameters: Mapping[str, Any], request: str, version: str
+) -> dict[str, Any]:
+    """What a download of a table is.
+
+    Parameters
+    ----------
+    source : what it is of: kind, venue, stream, symbol, timeframe, as far as there are any
+    parameters : of the method that made the rows, where one did
+    request : the address that gives the same rows
+    """
+    return {
+        "pairscope_export": MANIFEST_FORMAT,
+        "source": dict(source),
+        "range": {"since_us": span.since_us, "until_us": span.until_us, "limit": span.limit},
+        "parameters": dict(parameters),
+        "version": version,
+        "request": request,
+        **summary(table),
+    }

@@ -64,8 +64,8 @@ from data.trades import Trades
 from engine.alert_file import AlertFile
 from engine.backtests import Backtests
 from engine.choice import Choice
-from engine.scans import Scans
 from engine.imports import Imports
+from engine.scans import Scans
 from engine.status import (
     STALE_MOST_S,
     STALE_MUTE_S,

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from dashboard import formats, holdings, recordings, replay_bar
-from dashboard import formats, holdings, imports
+from dashboard import formats, holdings, imports, recordings, replay_bar
 from dashboard.charts.coverage import coverage_height
 from dashboard.live.component import live_chart
 from dashboard.main import run
@@ -40,8 +39,6 @@ def page(engine: Engine, view: View) -> None:
             _downloads(engine, view)
         with st.container(border=True):
             refreshed("recordings", recordings.panel, view, engine, view)
-    with right, panel("downloads", view), st.container(border=True):
-        _downloads(engine, view)
     with panel("import", view), st.container(border=True):
         imports.importing(engine, view)
     refreshed("imports", imports.jobs, view, engine, view, min_height=0)
@@ -153,6 +150,11 @@ def _button(engine: Engine, view: View, kind: str, form: str, part: dict[str, in
         )
         st.caption(f"At most the newest {MOST_WITH_TOKEN:,} rows; the call below gives all.")
     st.code(_call(engine, path), language=None, wrap_lines=True)
+    about_it = holdings.manifest_path(path)
+    if engine.settings.api_token is None:
+        st.link_button("Its manifest: source, range, parameters, coverage, hash", about_it, type="tertiary")
+    else:
+        st.code(_call(engine, about_it), language=None, wrap_lines=True)
 
 
 def _call(engine: Engine, path: str) -> str:

@@ -19,7 +19,7 @@ from utils.clock import EARLIEST_US, LATEST_US, US_PER_MS, US_PER_S, is_zone
 from utils.errors import InputError
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-WHOLE = r"^\d{1,18}$"
+WHOLE = r"^(\d{1,18}|[0-8]\d{18})$"
 BUYER_MAKER = ("true", "t", "1", "yes")
 SELLER_MAKER = ("false", "f", "0", "no")
 SOLD, BOUGHT = ("sell", "s", "ask", "-1"), ("buy", "b", "bid", "1")

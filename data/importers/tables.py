@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from data.exporters import NOTE
 from data.importers.files import MOST_PRODUCED, MOST_RATIO, RATIO_FROM, Source
 from data.importers.layout import MOST_COLUMNS, Columns, by_name, columns_of
 from data.importers.lines import plain_text
@@ -24,7 +25,6 @@ ROWS = 100_000  # of one part
 MOST_ROWS_A_BYTE = 10  # of Parquet: a trade needs a byte or more, however well it is packed
 MOST_MEMORY = 1 << 30  # bytes of one group of rows, unpacked
 STEPS = 100_000  # of SQLite's machine between two looks whether to go on
-META = b"pairscope"  # key of our own notes in Parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def parquet_of(source: Source) -> Found:
         nested = [name for name in found.roles.values() if pa.types.is_nested(schema.field(name).type)]
         if nested:
             raise InputError(f"{source.member}: column {nested[0]} holds no single values", "file")
-        return Found(found, tuple(schema.names), footer.num_rows, meta=(schema.metadata or {}).get(META, b""))
+        return Found(found, tuple(schema.names), footer.num_rows, meta=(schema.metadata or {}).get(NOTE, b""))
 
 
 def parquet_batches(source: Source, found: Found, skip: int) -> Iterator[Batch]:

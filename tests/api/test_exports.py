@@ -1,6 +1,7 @@
 """Downloads over REST: the numbers of the engine, ranges, names of files, and errors of the usual shape."""
 
 import csv
+import hashlib
 import io
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_alerts_are_what_the_history_tells(api, engine):
 REFUSED = [
     ("ticks.csv?symbol=FOO", 404, "unknown_symbol", "FOO"),
     ("ticks.csv", 422, "invalid_input", "symbol"),
-    ("ticks.xlsx?symbol=BTCUSDT", 422, "invalid_input", "xlsx"),
+    ("ticks.feather?symbol=BTCUSDT", 422, "invalid_input", "xlsx"),
     ("orders.csv", 404, "unknown_export", "ticks, bars, analytics and alerts"),
     ("ticks.csv?symbol=BTCUSDT&since_us=9&until_us=9", 422, "invalid_input", "later than since_us 9"),
     ("ticks.csv?symbol=BTCUSDT&limit=0", 422, "invalid_input", "limit"),
@@ -138,3 +139,26 @@ def test_exports_need_the_token_too(engine):
     api = TestClient(build_api("a-token-long-enough"))
     assert api.get(TICKS).status_code == 401
     assert api.get(TICKS, headers={"Authorization": "Bearer a-token-long-enough"}).status_code == 200
+
+
+FORMS = ("csv", "parquet", "ndjson", "xlsx")
+SOURCES = {
+    "ticks": "symbol=BTCUSDT",
+    "bars": "symbol=BTCUSDT&timeframe=5s",
+    "analytics": "symbol_x=BTCUSDT&symbol_y=ETHUSDT&timeframe=1s&window=20",
+    "alerts": "",
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_export_has_a_manifest_whose_request_gives_the_same_rows_again(api, kind, form):
+    said = api.get(f"/v1/export/{kind}.{form}.manifest.json?{SOURCES[kind]}").json()
+    assert said["source"]["kind"] == kind and said["range"]["until_us"] < 2**52
+    path, _, asked = said["request"].removeprefix("/api").partition("?")
+    assert api.get(f"{path}?{asked}").status_code == 200
+    again = api.get(f"{path}.manifest.json?{asked}").json()
+    assert again == said
+    text = api.get(f"/v1/export/{kind}.csv?{asked}")
+    assert said["rows"] == len(rows(text))
+    assert said["sha256_of_csv"] == hashlib.sha256(text.content).hexdigest()

@@ -94,7 +94,7 @@ def test_pieces_leave_as_parts_are_read(form):
     write, _ = FORMATS[form]
     pieces = write(Table(schema, parts()))
     assert next(pieces) and taken == [0]
-    assert next(pieces) and taken == [0, 1]
+    assert next(pieces) is not None and taken == [0, 1]  # a zip may hold back what it has not packed yet
 
 
 # --- the tables -----------------------------------------------------------------------------------
