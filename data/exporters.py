@@ -13,6 +13,7 @@ it again. The hash is SHA-256 of the rows as CSV, whatever the format of the fil
 import hashlib
 import io
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -26,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from data.archive import DAY_US, Archive, groups
 from data.rows_as_text import excel, json_lines
 from data.sqlite import BAR_COLUMNS, BAR_TYPES
 from data.stored import Owner, Span, alert_columns, alert_pages, bar_pages, last_id, trade_pages
@@ -62,8 +64,10 @@ class Table:
 # --- tables -----------------------------------------------------------------------------------------
 
 
-def ticks(path: Path, owner: Owner, span: Span, held: Trades) -> Table:
+def ticks(path: Path, owner: Owner, span: Span, held: Trades, archive: Archive | None = None) -> Table:
     """The trades of one symbol: those in the file, then those of `held`, the newest in memory, that are not yet there.
+
+    With an archive those of its day files too, by id; where both have one, that of the file.
 
     Raises
     ------
@@ -75,7 +79,60 @@ def ticks(path: Path, owner: Owner, span: Span, held: Trades) -> Table:
         fresh = fresh[max(len(fresh) - span.limit, 0) :]
         span = replace(span, limit=span.limit - len(fresh))
     stored: Iterable[Trades] = () if span.limit == 0 else trade_pages(path, owner, span, stored_id)
-    return Table(TICKS, (_ticks(page) for page in chain(stored, [fresh]) if len(page)))
+    pages: Iterable[Trades] = (page for page in chain(stored, [fresh]) if len(page))
+    if archive is not None and archive.days(owner):
+        wanted = None if span.limit is None else span.limit + len(fresh)
+        pages = _newest(united(pages, archive.pages(owner, _of_days(archive, owner, span, wanted))), wanted)
+    return Table(TICKS, (_ticks(page) for page in pages if len(page)))
+
+
+def united(pages: Iterable[Trades], others: Iterator[Trades]) -> Iterator[Trades]:
+    """Pages of both, each by increasing id, as one; where both have an id, the row of the first."""
+    rest = next(others, None)
+    for page in pages:
+        first, last = int(page.trade_id[0]), int(page.trade_id[-1])
+        parts = [page]
+        while rest is not None and int(rest.trade_id[0]) <= last:
+            before, upto = (
+                int(rest.trade_id.searchsorted(at, side)) for at, side in ((first, "left"), (last, "right"))
+            )
+            yield rest[:before]
+            parts.append(rest[before:upto])
+            rest = rest[upto:] if upto < len(rest) else next(others, None)
+        rows = Trades.concat(page.symbol, parts).sorted_by_id()
+        yield rows[np.append(True, np.diff(rows.trade_id) > 0)]
+    if rest is not None:
+        yield rest
+        yield from others
+
+
+def _of_days(archive: Archive, owner: Owner, span: Span, rows: int | None) -> Span:
+    """The span, or where only its newest rows are wanted, that of the newest days that hold so many."""
+    if rows is None:
+        return span
+    found, since_us = 0, span.until_us
+    for day in reversed(archive.days(owner)):
+        if day * DAY_US < span.until_us and found < rows:
+            since_us = day * DAY_US
+            inside = since_us >= span.since_us and since_us + DAY_US <= span.until_us  # others hold fewer that count
+            found += sum(group.rows for group in groups(archive.path(owner, day))) if inside else 0
+    return Span(max(span.since_us, since_us), span.until_us)
+
+
+def _newest(pages: Iterable[Trades], rows: int | None) -> Iterator[Trades]:
+    """The newest rows of pages; all where no number is given."""
+    if rows is None:
+        yield from pages
+        return
+    kept: deque[Trades] = deque()
+    held = 0
+    for page in pages:
+        kept.append(page)
+        held += len(page)
+        while held - len(kept[0]) >= rows:
+            held -= len(kept.popleft())
+    for number, page in enumerate(kept):
+        yield page[held - rows :] if number == 0 and held > rows else page
 
 
 def _ticks(page: Trades) -> pa.RecordBatch:

@@ -623,7 +623,7 @@ class Engine:
     # --- what is taken away -------------------------------------------------------------------
 
     def ticks_table(self, symbol: str, span: Span) -> Table:
-        """Trades of one symbol, stored and not yet stored.
+        """Trades of one symbol, imported, stored and not yet stored.
 
         Raises
         ------
@@ -631,9 +631,8 @@ class Engine:
         """
         self._check_followed(symbol)
         feed = self.session.feed
-        return exporters.ticks(
-            self.settings.database, (feed.venue, feed.stream, symbol), span, self.session.buffer.snapshot(symbol)
-        )
+        owner, held = (feed.venue, feed.stream, symbol), self.session.buffer.snapshot(symbol)
+        return exporters.ticks(self.settings.database, owner, span, held, self.imports.archive)
 
     def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
         """Bars of one symbol, stored and held, the forming one last.

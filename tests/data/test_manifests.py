@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from analytics.resampling import bars as bars_of
-from data import rows_as_text
+from data import rows_as_text, sqlite, stored
 from data.exporters import FORMATS, Table, manifest, noted, numbered, summary, table_of, ticks
 from data.importers.plan import Options
 from data.stored import Span
 from data.trades import Trades
-from tests.data.importers.files import Place, trades
+from tests.data.importers.files import Place, archive_csv, trades
 from tests.data.test_stored import OWNER, tape, write
 
 ODD = Trades.of(
@@ -115,3 +115,33 @@ def test_the_hash_does_not_depend_on_how_rows_come_in_parts():
     found = summary(Table(whole.schema, [part]))
     assert summary(cut) == found
     assert (found["rows"], found["last_us"], found["coverage"]) == (10, 9, {"bars_complete": 9})
+
+
+def test_trades_of_the_archive_are_exported_with_those_of_the_file_by_id(tmp_path, monkeypatch):
+    """Ids 1 to 3000 were imported; 2001 to 2500 and 2991 to 3100 were captured, and are the ones that stand."""
+    place = Place(tmp_path)
+    whole = trades(3_100, step_us=60_000_000)
+    (tmp_path / "BTCUSDT-a.csv").write_bytes(archive_csv(whole[:3_000]))
+    place.take(tmp_path / "BTCUSDT-a.csv", Options(venue="binance-um"))
+    captured = np.r_[2_000:2_500, 2_990:3_050]
+    owner = ("binance-um", "aggTrade", "BTCUSDT")
+    mine = Trades.of("BTCUSDT", *whole.columns[:2], whole.price + 1, *whole.columns[3:])
+    place.write(
+        lambda connection: sqlite.insert_trades(connection, sqlite.instrument(connection, *owner), mine[captured])
+    )
+    monkeypatch.setattr(stored, "PAGE_ROWS", 97)
+    expected = whole.price.copy()
+    expected[np.r_[captured, 3_050:3_100]] += 1
+
+    def found(span):
+        parts = [part.to_pandas() for part in ticks(place.database, owner, span, mine[3_040:], place.archive).parts]
+        return pd.concat(parts)
+
+    everything = found(Span())
+    assert everything["trade_id"].tolist() == list(range(1, 3_101))
+    np.testing.assert_array_equal(everything["price"], expected)
+    for limit in (1, 30, 90, 105, 700, 2_900, 9_999):
+        assert found(Span(limit=limit))["trade_id"].tolist() == list(range(max(1, 3_101 - limit), 3_101))
+    part = Span(int(whole.ts_us[100]), int(whole.ts_us[2_100]), 50)
+    assert found(part)["trade_id"].tolist() == list(range(2_051, 2_101))
+    place.close()
