@@ -93,9 +93,7 @@ def united(pages: Iterable[Trades], others: Iterator[Trades]) -> Iterator[Trades
         first, last = int(page.trade_id[0]), int(page.trade_id[-1])
         parts = [page]
         while rest is not None and int(rest.trade_id[0]) <= last:
-            before, upto = (
-                int(rest.trade_id.searchsorted(at, side)) for at, side in ((first, "left"), (last, "right"))
-            )
+            before, upto = np.searchsorted(rest.trade_id, [first, last + 1]).tolist()
             yield rest[:before]
             parts.append(rest[before:upto])
             rest = rest[upto:] if upto < len(rest) else next(others, None)
