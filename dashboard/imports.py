@@ -23,7 +23,7 @@ from utils.jobs import CANCELLED, DONE, FAILED, Job
 
 UPLOAD_MB = 100  # .streamlit/config.toml holds the server to the same; larger files are named by their path
 TYPES = ["csv", "txt", "tsv", "ndjson", "jsonl", "parquet", "db", "sqlite", "sqlite3", "xlsx", "zip", "gz"]
-REJECTED_SHOWN = 20
+REJECTED_SHOWN = 5
 JOBS_SHOWN = 5
 KEPT = "import-seen"  # session: the newest preview, and what it is of
 TURN = "import-turn"  # session: how many imports were started here
@@ -151,7 +151,9 @@ def _preview(seen: Preview, view: View) -> None:
         st.dataframe(seen.head, height=212, hide_index=True, key="import-head")
     if seen.rejected:
         bad = [Row((f"line {row.line:,}", row.reason, row.text)) for row in seen.rejected[:REJECTED_SHOWN]]
-        st.html(section("Rows that will be rejected", table(("", "reason", "what it holds"), bad)))
+        more = seen.rejected_rows - len(bad)
+        rest = muted(f"And {more:,} more: the import lists them, with their reasons.") if more > 0 else ""
+        st.html(section("Rows that will be rejected", table(("", "reason", "what it holds"), bad) + rest))
 
 
 def _start(engine: Engine, path: Path, options: Options, uploaded: bool) -> None:

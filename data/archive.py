@@ -41,12 +41,14 @@ PACKING = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some consecutive rows of a file, and the ids that they lie between."""
+    """Some consecutive rows of a file, and the ids and times that they lie between."""
 
     path: Path
     number: int
     first_id: int
     last_id: int
+    first_us: int
+    last_us: int
     rows: int
 
 
@@ -90,6 +92,8 @@ class Archive:
             for group in groups(self.path(owner, day)):
                 if group.last_id <= after_id or group.first_id > up_to_id:
                     continue
+                if group.last_us < span.since_us or group.first_us >= span.until_us:
+                    continue
                 page = read_group(owner[2], group)
                 wanted = page[span.inside(page.ts_us) & (page.trade_id <= up_to_id) & (page.trade_id > after_id)]
                 if len(wanted):
@@ -119,8 +123,9 @@ def groups(path: Path) -> list[Group]:
     found = []
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
-        ids = group.column(0).statistics
-        found.append(Group(path, number, int(ids.min), int(ids.max), group.num_rows))
+        ids, times = (group.column(place).statistics for place in (0, 1))
+        ends = int(ids.min), int(ids.max), int(times.min), int(times.max)
+        found.append(Group(path, number, *ends, group.num_rows))
     return found
 
 
