@@ -68,7 +68,7 @@ COMMANDS = {
     "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True),
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
     "import": Command(".venv", ("requirements.txt",), ("-m", "data.importers"), located=True),
-    "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
+    "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest", "-n", "3", "--dist", "loadfile")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
     "calibrate": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.calibrate")),

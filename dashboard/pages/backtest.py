@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import backtest, formats
+from dashboard import backtest, formats, holdings
 from dashboard.backtest_choice import PARTS, Choice, choice_of, view_fields
 from dashboard.backtest_form import form, held, put, restored
 from dashboard.backtest_runs import compared, compared_frame
@@ -287,7 +287,7 @@ def _take_away(engine: Engine, report: Report, view: View, job_id: str) -> None:
             for table, frame in backtest.tables(report).items():
                 with st.container(horizontal=True, vertical_alignment="center"):
                     st.html(escape(f"{table}, {len(frame):,} rows"), width="stretch")
-                    for ending in FORMATS:
+                    for ending in holdings.FORMS:
                         _download(f"{name}-{table}", table, frame, ending)
         st.text_input("Name", key="bt-name", placeholder="name of this run", label_visibility="collapsed", width=200)
         st.button("Save run", key="bt-save", on_click=_save, args=(engine, job_id))
@@ -296,7 +296,7 @@ def _take_away(engine: Engine, report: Report, view: View, job_id: str) -> None:
 def _download(name: str, table: str, frame: Any, ending: str) -> None:
     write, media = FORMATS[ending]
     st.download_button(
-        {"csv": "CSV", "parquet": "Parquet"}[ending],
+        holdings.FORMS[ending],
         data=lambda: b"".join(write(table_of(frame))),
         file_name=f"{name}.{ending}",
         mime=media,

@@ -147,7 +147,6 @@ class FakeEngine:
         self.storage_error: str | None = None
         self.storage_note: str | None = None
         self.backfill: dict[str, Any] | None = None
-        self.jobs = Jobs()
         self.scans = Scans(self, self.jobs)
         self.watchlist = Watchlist(self)
 
