@@ -61,14 +61,17 @@ class Command(NamedTuple):
     needs: tuple[str, ...]  # requirement files in it
     call: tuple[str, ...]  # what its Python is called with
     serves: bool = False  # takes the options, listens on the port
+    computes: bool = False  # pages: their kernels are compiled once, before anybody waits for them
     located: bool = False  # is told with --from where the command was given
 
 
 COMMANDS = {
-    "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True),
-    "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
+    "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True, computes=True),
+    "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True, computes=True),
     "import": Command(".venv", ("requirements.txt",), ("-m", "data.importers"), located=True),
-    "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest", "-n", "3", "--dist", "loadfile")),
+    "test": Command(
+        ".venv", ("requirements-dev.txt",), ("-m", "pytest", "-n", "3", "--dist", "loadfile"), computes=True
+    ),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
     "calibrate": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.calibrate")),
@@ -224,7 +227,7 @@ def prepare(command: Command) -> Path:
     try:
         if set_up(environment, sys.stderr):
             print("Pairscope: starting", file=sys.stderr, flush=True)
-        if command.serves:
+        if command.computes:
             compile_once(environment, "analytics", "analytics.warm", sys.stderr)
     except SetupError as exc:
         raise Failure(str(exc)) from exc

@@ -192,10 +192,7 @@ class Backtests:
         ------
         NotFound
         """
-        job = self._jobs.job(job_id)
-        if job.kind != KIND:
-            raise NotFound(f"there is no backtest {job_id[:40]!r}", "backtest")
-        return job
+        return self._jobs.job(job_id, KIND)
 
     def request(self, job_id: str) -> BacktestRequest:
         """What a backtest was asked to do.

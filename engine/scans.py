@@ -136,10 +136,7 @@ class Scans:
         ------
         NotFound
         """
-        found = self._jobs.job(scan_id)
-        if found.kind != KIND:
-            raise NotFound(f"there is no scan {scan_id[:40]!r}", "scan")
-        return found
+        return self._jobs.job(scan_id, KIND)
 
     def cancel(self, scan_id: str) -> Job:
         """Ask a scan to end.

@@ -96,17 +96,19 @@ class Jobs:
         self._pool.submit(self._do, job_id, work)
         return job
 
-    def job(self, job_id: str) -> Job:
-        """How a job stands.
+    def job(self, job_id: str, kind: str | None = None) -> Job:
+        """How a job stands, of one kind or any.
 
         Raises
         ------
         NotFound
         """
         with self._lock:
-            if job_id not in self._jobs:
-                raise NotFound(f"there is no job {job_id!r}, or it is long over", "job_id")
-            return self._jobs[job_id]
+            job = self._jobs.get(job_id)
+        if job is None or kind not in (None, job.kind):
+            what = kind or "job"
+            raise NotFound(f"there is no {what} {job_id[:40]!r}, or it is long over", what)
+        return job
 
     def all(self, kind: str | None = None) -> list[Job]:
         """Jobs of one kind or of all, newest first."""

@@ -1,4 +1,4 @@
-"""One browser and one server over a fake engine for all browser tests of the dashboard."""
+"""A fake engine for tests of pages, and one browser and one server over one for all browser tests."""
 
 import json
 import subprocess
@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+import engine as engines
 from config import ROOT
 from tests.browsing import chromium
+from tests.dashboard.fake_engine import FakeEngine
 
 LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 DRAWN = "() => Number(document.querySelector('.ps-live')?.dataset.seq) > 0"
@@ -51,6 +53,16 @@ def served(port: int = 0) -> Iterator[Served]:
         process.kill()
         process.wait(5)
         process.stdout.close()
+
+
+@pytest.fixture
+def engine():
+    """A fake engine, which is the engine of the process meanwhile."""
+    fake = FakeEngine()
+    engines.install(fake)
+    yield fake
+    engines.install(None)
+    fake.jobs.stop()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-import engine as engines
 from analytics.backtest import BacktestParams
 from dashboard import backtest, theme
 from dashboard.backtest_choice import PARAMETERS, Choice, choice_of, view_fields
@@ -37,14 +36,6 @@ from utils.errors import InputError
 VIEW = replace(View.default(("BTCUSDT", "ETHUSDT")), entry_z=1.5, exit_z=0.25, window=30)
 QUICK = replace(Choice(), shuffles=5, windows=(20, 30), folds=3)
 HOSTILE = '<img src=x onerror="alert(1)">'
-
-
-@pytest.fixture
-def engine():
-    fake = FakeEngine()
-    engines.install(fake)
-    yield fake
-    engines.install(None)
 
 
 def ran(engine, choice=QUICK, view=VIEW):

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import config
-import engine as engines
 from dashboard import holdings
 from dashboard.live.figures import build, key_of
 from dashboard.pages import data as page
@@ -17,7 +16,7 @@ from data.exporters import csv_text
 from data.ingestion import Gap
 from data.inventory import Holdings
 from data.stored import StoredTrades
-from tests.dashboard.fake_engine import START_US, FakeEngine
+from tests.dashboard.fake_engine import START_US
 from tests.dashboard.test_pages import charts, open_page, words
 
 S = 1_000_000
@@ -26,14 +25,6 @@ GAPS = [
     Gap("ETHUSDT", 5, 5, "missed", START_US + S, START_US + 2 * S),
     Gap("BTCUSDT", 100, 250, "offline", START_US - S, None, "older than the exchange serves"),
 ]
-
-
-@pytest.fixture
-def engine():
-    fake = FakeEngine()
-    engines.install(fake)
-    yield fake
-    engines.install(None)
 
 
 @pytest.fixture

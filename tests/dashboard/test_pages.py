@@ -18,21 +18,13 @@ from dashboard.advanced import sentence
 from dashboard.live.figures import FIGURES, rule_levels
 from dashboard.pages import advanced, microstructure, overview, pair, signals
 from dashboard.view import TOPICS, View
-from tests.dashboard.fake_engine import START_US, FakeEngine, symbol_status
+from tests.dashboard.fake_engine import START_US, symbol_status
 from utils.clock import hhmmss
 
 MAIN = config.ROOT / "dashboard" / "main.py"
 PAGES = ("", "pair", "microstructure", "signals", "advanced")  # that show the market
 EVERY_PAGE = (*PAGES, "data", "system")
 CHARTS = {"microstructure": 2, "advanced": 2, "system": 0}  # others have one
-
-
-@pytest.fixture
-def engine():
-    fake = FakeEngine()
-    engines.install(fake)
-    yield fake
-    engines.install(None)
 
 
 def open_page(page: str = "", **query: str) -> AppTest:

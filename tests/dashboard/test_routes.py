@@ -13,16 +13,8 @@ from dashboard.live import hub as hubs
 from dashboard.live.figures import build
 from dashboard.live.hub import Hub
 from dashboard.live.routes import PLOTLY_JS, routes, unwrapped
-from tests.dashboard.fake_engine import FakeEngine, symbol_status
+from tests.dashboard.fake_engine import symbol_status
 from tests.waiting import until
-
-
-@pytest.fixture
-def engine():
-    fake = FakeEngine()
-    engines.install(fake)
-    yield fake
-    engines.install(None)
 
 
 @pytest.fixture

@@ -9,22 +9,13 @@ from dataclasses import replace
 import pytest
 
 import config
-import engine as engines
 from dashboard import system
 from dashboard.explain import EXPLAIN
 from dashboard.pages import system as page
 from data.exporters import csv_text
-from tests.dashboard.fake_engine import FakeEngine, symbol_status
+from tests.dashboard.fake_engine import symbol_status
 from tests.dashboard.test_pages import open_page, words
 from utils import logger
-
-
-@pytest.fixture
-def engine():
-    fake = FakeEngine()
-    engines.install(fake)
-    yield fake
-    engines.install(None)
 
 
 @pytest.fixture
