@@ -41,10 +41,10 @@ def main() -> None:
         return
     with st.sidebar:
         frame()
-    sidebar(engine)
+    view = sidebar(engine)
     page = navigation()
     st.session_state["page"] = page.url_path
-    status_strip()
+    status_strip(view)
     guide(engine)
     for text in st.session_state.pop("notices", []):
         st.warning(text)

@@ -107,3 +107,8 @@ def empty(state: str, text: str, min_height: int = 96) -> str:
     """What stands in a panel that has nothing to show yet."""
     style = f"min-height:{min_height}px"
     return f'<div class="ps-empty ps-is-{escape(state)}" style="{style}" role="status">{escape(text)}</div>'
+
+
+def failed(incident: str, min_height: int = 96) -> str:
+    """What stands in a panel that a bug has stopped."""
+    return empty("error", f"This panel failed. The log has the details under {incident}.", min_height)

@@ -1,4 +1,7 @@
-"""What keeps one failing panel from taking the page down, and fragments that rest while the view is paused."""
+"""What keeps one failing panel from taking the page down, and fragments that rest while the view is paused.
+
+Panels that are text alone are live panels (`live/panels.py`), which cost the server nothing for another tab.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -8,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.live.figures import explain
-from dashboard.markup import empty
+from dashboard.markup import empty, failed
 from dashboard.view import View
 from utils import logger
 from utils.errors import AnalysisError, InputError, StorageError
@@ -28,7 +31,7 @@ def panel(name: str, view: View, min_height: int = 96) -> Iterator[None]:
     except Exception:
         incident = uuid.uuid4().hex[:6]
         LOG.exception("panel %s failed, incident %s", name, incident)
-        st.html(empty("error", f"This panel failed. The log has the details under {incident}.", min_height))
+        st.html(failed(incident, min_height))
 
 
 def refreshed(name: str, function: Callable[..., None], view: View, *args: Any, min_height: int = 96) -> None:

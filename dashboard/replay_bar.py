@@ -63,11 +63,15 @@ def _tell(action: str, *how: Any) -> None:
     st.session_state[TOLD] = True
 
 
-def compact(text: str, place: Mapping[str, Any]) -> None:
-    """Where the replay stands, and what it can be told, in one line under the strip."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="banner-replay"):
-        st.html(f'<div class="ps-banner"><b class="ps-accent">REPLAY</b> {escape(text)}</div>', width="stretch")
+def compact(place: Mapping[str, Any]) -> None:
+    """What the replay can be told, in one line under the strip."""
+    with st.container(horizontal=True, vertical_alignment="center", key="banner-replay"):
         buttons(place, "strip")
+
+
+def news(place: Mapping[str, Any]) -> str:
+    """What changes when the buttons have to be drawn anew."""
+    return " ".join(str(place.get(name)) for name in ("paused", "ended", "speed"))
 
 
 def bar(zone: str) -> None:

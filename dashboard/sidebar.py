@@ -13,8 +13,10 @@ from alerts.rules import MAX_SECONDS
 from analytics.readings import metrics
 from analytics.resampling import timeframe_us
 from dashboard import formats, rules, views
+from dashboard.live.component import live_panel
 from dashboard.panels import panel
-from dashboard.strip import SOURCES
+from dashboard.standing import SOURCES
+from dashboard.strip import strip_view
 from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, SPANS, STOP_LIMITS, Z_LIMITS, View
 from engine import Engine, current
 from utils.clock import US_PER_S, UTC_ZONE, is_zone
@@ -22,7 +24,6 @@ from utils.errors import InputError, PairscopeError
 
 PAUSE = "pause"
 REFRESH_S = (0.5, 1.0, 5.0, 15.0, 60.0)
-RULES_EVERY_S = 2.0
 
 
 def key(field: str) -> str:
@@ -311,12 +312,13 @@ def _view(engine: Engine) -> View:
 
 
 def alert_rules(view: View) -> None:
-    """Rules in force with their states, and the button that adds the quick rule; refreshes itself."""
-    st.fragment(_alert_rules, run_every=RULES_EVERY_S)(view)
+    """Rules in force with their states, and the button that adds the quick rule; runs again when a rule changes."""
+    st.fragment(_alert_rules)(view)
 
 
 def _alert_rules(view: View) -> None:
     engine = current()
+    live_panel("rules", strip_view(view))
     for rule in engine.alerts.rules():
         stands = rules.state(engine, rule)
         lamp = "ps-on" if stands == "firing" else ""

@@ -1,12 +1,15 @@
 """The signal of a pair as markup: what the rule would do, the score taken apart, and what speaks against it."""
 
+from collections.abc import Iterable
 from html import escape
 
 from analytics.pair import PairAnalysis
-from analytics.signals import Leg, Opportunity, Signal, SignalParams
+from analytics.signals import Event, Leg, Opportunity, Signal, SignalParams
 from dashboard import formats
+from dashboard.charts.signals import event_text
 from dashboard.markup import Card, Row, gauge, muted, section, table
 from dashboard.view import View
+from utils.clock import hhmmss
 
 SIDES = {1: "long the spread", 0: "flat", -1: "short the spread"}
 TERMS = {
@@ -110,6 +113,19 @@ def reasons(found: Signal) -> str:
         effect = "voids" if reason.cap == 0 else f"at most {reason.cap:g}" if formats.exists(reason.cap) else "unknown"
         rows.append(Row((reason.text, effect), "attention" if reason.cap == 0 else "", "reasons"))
     return section("Reasons not to trade", table(("", "score"), rows))
+
+
+def event_rows(events: Iterable[Event], analysis: PairAnalysis, zone: str) -> list[tuple[str, str, str]]:
+    """Time, what the rule did, and z then."""
+    return [(_time(analysis, event.bar, zone), event_text(event), _signed(event.zscore)) for event in events]
+
+
+def _time(analysis: PairAnalysis, bar: int, zone: str) -> str:
+    return f"bar {bar}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[bar]), zone)
+
+
+def _signed(value: float) -> str:
+    return formats.number(value, 2, sign=True)
 
 
 def history(rows: list[tuple[str, str, str]], zone: str) -> str:

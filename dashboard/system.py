@@ -9,7 +9,7 @@ import pandas as pd
 import config
 from dashboard import formats
 from dashboard.markup import Card, Row, cards, muted, section, table
-from dashboard.strip import SOURCES
+from dashboard.standing import SOURCES
 from engine import Disk, Status, System
 
 LEAST_FREE = 1e9  # bytes on the disk

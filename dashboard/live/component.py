@@ -1,16 +1,18 @@
-"""What runs in the browser by itself: the live chart, which follows its figure, and the head of the sidebar."""
+"""What runs in the browser by itself: live charts and panels, which follow the server, and the head of the sidebar."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import plotly
 import streamlit as st
 
+from dashboard.live.boxes import PANELS
 from dashboard.live.figures import FIGURES
+from dashboard.live.files import PANEL_URL, text
+from dashboard.live.panels import markup, news
 from dashboard.view import View
+from engine import current
 
-HERE = Path(__file__).parent
 PLOTLY_URL = f"/live/plotly.js?v={plotly.__version__}"
 
 
@@ -25,7 +27,30 @@ def live_chart(name: str, view: View, height: int) -> None:
         "height": height,
         "paused": view.paused,
     }
-    _component()(key=f"live-{name}", data=data, height="content")
+    _chart()(key=f"live-{name}", data=data, height="content")
+
+
+def live_panel(name: str, view: View) -> None:
+    """Show a panel of `boxes.PANELS`, live: it begins with its markup of now and follows by itself from then on.
+
+    Of a panel with news its fragment runs again for each of them; all panels of a page have different names.
+    """
+    panel, engine = PANELS[name], current()
+    data = {
+        "base": "/live",
+        "name": name,
+        "module": PANEL_URL,
+        "query": view.part(panel.fields),
+        "every": f"{max(view.refresh_s, panel.least_s):g}",
+        "paused": view.paused,
+        "news": news(name, engine),
+        "html": markup(name, engine, view),
+    }
+    _panel()(key=f"panel-{name}", data=data, height="content", on_news_change=_heard)
+
+
+def _heard() -> None:
+    """News are answered by the run that they cause."""
 
 
 def frame() -> None:
@@ -33,28 +58,33 @@ def frame() -> None:
     _frame()(key="frame", height="content")
 
 
-def _text(*names: str) -> str:
-    """Files of this folder, one after the other."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
-
-
 @st.cache_resource(show_spinner=False)
 def _frame() -> Any:
     return st.components.v2.component(
         "pairscope_frame",
-        html=_text("frame.html"),
-        css=_text("frame.css"),
-        js=_text("frame.js"),
+        html=text("frame.html"),
+        css=text("frame.css"),
+        js=text("frame.js"),
         isolate_styles=False,
     )
 
 
 @st.cache_resource(show_spinner=False)
-def _component() -> Any:
+def _chart() -> Any:
     return st.components.v2.component(
         "pairscope_live",
         html='<div class="ps-live"></div>',
-        css=_text("chart.css"),
-        js=_text("follow.js", "quick.js", "chart.js"),
+        css=text("chart.css"),
+        js=text("follow.js", "quick.js", "chart.js"),
+        isolate_styles=False,
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _panel() -> Any:
+    return st.components.v2.component(
+        "pairscope_panel",
+        html='<div class="ps-panel"></div>',
+        js=text("panel_loader.js"),
         isolate_styles=False,
     )

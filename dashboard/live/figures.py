@@ -61,11 +61,18 @@ def key_of(name: str, query: Mapping[str, str]) -> Key:
     theme = query.get("theme", "dark")
     if theme not in THEMES:
         raise InputError(f"theme must be dark or light, was {theme[:20]!r}")
-    figure, every_s = FIGURES[name], _interval(query.get("every", "1"))
+    figure, every_s = FIGURES[name], interval(query.get("every", "1"))
     return Key(name, tuple(view.part(figure.fields).items()), theme, max(every_s, figure.least_s))
 
 
-def _interval(text: str) -> float:
+def interval(text: str) -> float:
+    """Seconds between two builds, as an address asks for them.
+
+    Raises
+    ------
+    InputError
+        No number, or too small or large a one.
+    """
     low, high = REFRESH_LIMITS_S
     try:
         value = float(text)

@@ -64,6 +64,8 @@ class Follower {
     socket?.close();
   }
 
+  sleeps() { return document.hidden; }  // what nobody looks at need not be shown
+
   lost(yes) { this.root.classList.toggle("ps-lost", yes); }
 
   // The newest request wins; patches that arrive meanwhile wait, and are used from its number on.
@@ -90,7 +92,7 @@ class Follower {
 
   receive(patch) {
     if (this.waiting) { this.waiting.push(patch); return; }
-    if (document.hidden) { this.skipped = true; return; }
+    if (this.sleeps()) { this.skipped = true; return; }
     const known = patch.epoch === this.epoch;
     if (known && patch.seq <= this.seq) return;
     if (!known || patch.seq !== this.seq + 1 || !patch.operations.length) { this.read(); return; }

@@ -1,4 +1,4 @@
-"""Routes of the live charts: snapshot, stream of patches, and plotly.js out of the installed package.
+"""Routes of live charts and panels: snapshot, stream of patches, and what browsers run.
 
 The stream is a websocket. Of server-sent events a browser keeps six connections to a host at most, in all its tabs
 together: the seventh chart would wait for ever, and the seventh tab would not even open.
@@ -18,14 +18,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dashboard.live.figures import build, key_of
+from dashboard.live.files import PANEL_JS
 from dashboard.live.hub import Hub, Key
+from dashboard.live.sources import build, key_of
 from utils.errors import InputError, PairscopeError
 
 HUB = Hub(build)  # of this process; the application closes it when it stops
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 WRAPPED, UNWRAPPED = '"use strict";var Plotly=', "window.Plotly = Plotly;"  # where the library itself begins and ends
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with what is there
 REFUSED, RESTARTING = 1008, 1012  # why a websocket is closed (RFC 6455 and the registry of its codes)
 
 
@@ -55,6 +57,7 @@ def routes(hub: Hub = HUB) -> list[BaseRoute]:
         Route("/live/figure/{name}", figure),
         WebSocketRoute("/live/stream/{name}", stream),
         Route("/live/plotly.js", _plotly_js),
+        Route("/live/panel.js", _panel_js),
     ]
 
 
@@ -115,8 +118,13 @@ def _packed() -> bytes:
 
 async def _plotly_js(request: Request) -> Response:
     """The library; its address carries the version, so a browser may keep it for ever."""
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    headers = FOR_EVER | {"Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(await run_in_threadpool(_library), media_type="text/javascript", headers=headers)
     body = await run_in_threadpool(_packed)
     return Response(body, media_type="text/javascript", headers=headers | {"Content-Encoding": "gzip"})
+
+
+async def _panel_js(request: Request) -> Response:
+    """The module of the panels."""
+    return Response(PANEL_JS, media_type="text/javascript", headers=FOR_EVER)

@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 import config
-from dashboard import advanced, formats, studies
-from dashboard.live.component import live_chart
+from dashboard import formats, studies
+from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.markup import headed
-from dashboard.panels import panel, refreshed
+from dashboard.panels import panel
 from dashboard.sidebar import key
 from dashboard.view import SUBJECTS, TOPICS, View
 from engine import Engine
@@ -81,27 +81,19 @@ def _correlation(engine: Engine, view: View) -> None:
         height = int(np.clip(CELL * shown, *CELLS))
         _figure("matrix", "Correlation of returns", "matrix", view, height, _of_symbols(engine))
     with right:
-        refreshed("pairs", _pairs, view, engine, view)
+        live_panel("pairs", view)
     left, right = st.columns(SIDE, gap="small")
     with left:
         y, x = formats.base(view.symbol_y), formats.base(view.symbol_x)
         about = f"lag above 0: {x} first · drag to turn"
         _figure("surface", f"{y} and {x} over bar widths and lags", "surface", view, HEIGHT + 40, about)
     with right:
-        refreshed("ridge", _ridge, view, engine, view)
+        live_panel("ridge", view)
 
 
 def _of_symbols(engine: Engine) -> str:
     count, most = len(engine.symbols), studies.MOST_SYMBOLS
     return f"the first {most} of {count} symbols" if count > most else f"{count} symbols"
-
-
-def _pairs(engine: Engine, view: View) -> None:
-    st.html(advanced.pairs(studies.matrix(engine, view)))
-
-
-def _ridge(engine: Engine, view: View) -> None:
-    st.html(advanced.ridge(studies.surface(engine, view)))
 
 
 def _trades(engine: Engine, view: View) -> None:
@@ -110,21 +102,12 @@ def _trades(engine: Engine, view: View) -> None:
     with left:
         _figure("lead-lag", f"Which of {y} and {x} moves first", "lead_lag", view, HEIGHT, "newest trades, 20 ms")
     with right:
-        refreshed("lead and lag", _lead_and_lag, view, engine, view)
+        live_panel("lead-and-lag", view)
     left, right = st.columns(SIDE, gap="small")
     with left:
         _figure("widths", "Correlation against bar width", "widths", view, HEIGHT, "the same trades")
     with right:
-        refreshed("widths", _widths, view, engine, view)
-
-
-def _lead_and_lag(engine: Engine, view: View) -> None:
-    legs = view.symbol_y, view.symbol_x
-    st.html(advanced.lead_lag(engine.lead_lag(*legs), *legs))
-
-
-def _widths(engine: Engine, view: View) -> None:
-    st.html(advanced.widths(engine.correlation_by_width(view.symbol_y, view.symbol_x)))
+        live_panel("widths", view)
 
 
 def _distribution(engine: Engine, view: View) -> None:
@@ -135,12 +118,7 @@ def _distribution(engine: Engine, view: View) -> None:
         _figure("memory", f"Memory of {series}", "autocorrelation", view, HEIGHT)
     with right:
         _figure("quantiles", "Against a normal and a Student t (Q-Q)", "quantiles", view, HEIGHT)
-        refreshed("numbers", _numbers, view, engine, view)
-
-
-def _numbers(engine: Engine, view: View) -> None:
-    subject = studies.subject_of(engine, view)
-    st.html(advanced.numbers(studies.distribution(subject).summary, subject))
+        live_panel("numbers", view)
 
 
 def _season(engine: Engine, view: View) -> None:
@@ -148,13 +126,7 @@ def _season(engine: Engine, view: View) -> None:
     with left:
         _figure("season", "Trend, season and rest", "season", view, SEASON_HEIGHT)
     with right:
-        refreshed("season", _strengths, view, engine, view)
-
-
-def _strengths(engine: Engine, view: View) -> None:
-    subject, season = studies.subject_of(engine, view), studies.season_of(view)
-    found = studies.decomposition(subject, studies.season_period(view, season))
-    st.html(advanced.season(found, subject, season))
+        live_panel("strengths", view)
 
 
 def _offer(download: Download, engine: Engine, view: View) -> None:

@@ -11,6 +11,7 @@ from alerts.rules import CLOSE, INTRABAR, MAX_SECONDS, SEVERITIES, Rule, body_of
 from analytics.readings import metrics
 from dashboard import alerts, rules
 from dashboard.charts.alerts import picture_figure
+from dashboard.live.component import live_panel
 from dashboard.main import run
 from dashboard.markup import empty
 from dashboard.panels import panel, refreshed
@@ -59,9 +60,9 @@ def page(engine: Engine, view: View) -> None:
     with beside:
         with panel("alert", view):
             _event(engine, view, chosen)
-        refreshed("channels", channels, view, engine)
+        live_panel("channels", view)
         _channel_tests(engine)
-        refreshed("statistics", statistics, view, engine)
+        live_panel("outcomes", view)
     _dead_letters(engine)
 
 
@@ -300,16 +301,6 @@ def _event(engine: Engine, view: View, event_id: str | None) -> None:
         figure = picture_figure(picture, theme, view.zone)
         st.plotly_chart(figure, key=f"picture-{event_id}", config={"displayModeBar": False})
     st.html(alerts.event_details(rows, view.zone))
-
-
-def channels(engine: Engine) -> None:
-    """How each channel stands."""
-    st.html(alerts.channels(engine))
-
-
-def statistics(engine: Engine) -> None:
-    """What became of each rule's firings."""
-    st.html(alerts.statistics(engine))
 
 
 def _channel_tests(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import formats, holdings, imports, recordings, replay_bar
 from dashboard.charts.coverage import coverage_height
-from dashboard.live.component import live_chart
+from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.panels import panel, refreshed
 from dashboard.sidebar import key
@@ -32,8 +32,8 @@ def page(engine: Engine, view: View) -> None:
         _coverage(engine, view)
     left, right = st.columns([1.35, 1], gap="small")
     with left:
-        refreshed("gaps", gaps, view, engine, view)
-        refreshed("stored", stored, view, engine, view)
+        live_panel("gaps", view)
+        live_panel("stored", view)
     with right:
         with panel("downloads", view), st.container(border=True):
             _downloads(engine, view)
@@ -57,17 +57,6 @@ def _coverage(engine: Engine, view: View) -> None:
         )
     live_chart("coverage", view, coverage_height(len(engine.symbols)))
     st.html(holdings.coverage_key(view.cover))
-
-
-def gaps(engine: Engine, view: View) -> None:
-    """Runs of trades that did not arrive."""
-    st.html(holdings.gap_table(engine.gaps(), view.zone))
-
-
-def stored(engine: Engine, view: View) -> None:
-    """What the file holds."""
-    found = engine.holdings()
-    st.html(holdings.stored_trades(found, view.zone) + holdings.stored_bars(found, view.zone))
 
 
 # --- downloads --------------------------------------------------------------------------------------

@@ -1,26 +1,20 @@
 """Microstructure: who is hitting whom, how fast, and how thin the market is, from the tape of one symbol."""
 
-import contextlib
 from html import escape
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import advanced, formats, quotes, tape
-from dashboard.charts.overview import step_decimals
-from dashboard.live.component import live_chart
+from dashboard import formats
+from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
-from dashboard.markup import cards
-from dashboard.panels import panel, refreshed
+from dashboard.panels import panel
 from dashboard.sidebar import key, span_control
 from dashboard.view import SIZE_LIMITS, View
 from data.exporters import csv_text
 from engine import Engine
-from utils.errors import TooFewObservations
 
 CHART_HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
-TAPE_ROWS = 44
 
 
 def page(engine: Engine, view: View) -> None:
@@ -30,7 +24,7 @@ def page(engine: Engine, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
         span_control(view)
-    refreshed("tape readings", readings, view, engine, view, min_height=140)
+    live_panel("tape-readings", view)
     chart, side = st.columns([2.5, 1], gap="small")
     with chart:
         with panel("tape chart", view), st.container(border=True):
@@ -38,59 +32,17 @@ def page(engine: Engine, view: View) -> None:
         with panel("sizes chart", view), st.container(border=True):
             live_chart("sizes", view, SIZES_HEIGHT)
     with side:
-        refreshed("tape", newest, view, engine, view)
+        live_panel("tape", view)
     left, middle, right = st.columns(3, gap="small")
     with left:
-        refreshed("flow", flow, view, engine, view)
+        live_panel("flow", view)
         _downloads(engine, view)
     with middle:
-        refreshed("quotes", quoted, view, engine, view)
-        refreshed("lead and lag", lead_and_lag, view, engine, view)
+        live_panel("quotes", view)
+        live_panel("lead-and-lag", view)
     with right:
-        refreshed("round trip", round_trip, view, engine, view)
+        live_panel("round-trip", view)
         _size(view)
-
-
-def readings(engine: Engine, view: View) -> None:
-    """The twelve cards."""
-    st.html(cards(tape.reading_cards(engine.tape(view.symbol), view.symbol)))
-
-
-def flow(engine: Engine, view: View) -> None:
-    """The same minute in numbers."""
-    st.html(tape.flow_table(engine.tape(view.symbol), view.symbol))
-
-
-def lead_and_lag(engine: Engine, view: View) -> None:
-    """Which leg of the pair moves first."""
-    legs = view.symbol_y, view.symbol_x
-    st.html(advanced.lead_lag(engine.lead_lag(*legs), *legs))
-
-
-def newest(engine: Engine, view: View) -> None:
-    """The newest trades."""
-    large_from = engine.tape(view.symbol).sizes.large_from
-    st.html(tape.ribbon(engine.ticks(view.symbol, TAPE_ROWS), large_from, view.symbol, view.zone))
-
-
-def quoted(engine: Engine, view: View) -> None:
-    """Best bid and ask."""
-    try:
-        found = engine.book(view.symbol)
-    except TooFewObservations:
-        st.html(quotes.no_quotes())
-        return
-    decimals = step_decimals(np.array([found.bid, found.ask]))
-    st.html(quotes.quotes_table(found, view.symbol, decimals))
-
-
-def round_trip(engine: Engine, view: View) -> None:
-    """What the pair costs to enter and leave, where there are quotes of both legs."""
-    analysis = engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
-    ratio = float(analysis.path.hedge_ratio[-1])
-    with contextlib.suppress(TooFewObservations):
-        found = engine.pair_cost((view.symbol_y, view.symbol_x), ratio, view.log_prices, view.notional)
-        st.html(quotes.cost_table(found, view))
 
 
 def _size(view: View) -> None:

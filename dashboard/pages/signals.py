@@ -10,72 +10,36 @@ from analytics.resampling import timeframe_us
 from analytics.signals import mean_reversion_signal, momentum_signal
 from dashboard import formats, signal
 from dashboard.charts.base import first_shown
-from dashboard.charts.signals import event_text
-from dashboard.live.component import live_chart
+from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
-from dashboard.markup import cards
-from dashboard.panels import panel, refreshed
+from dashboard.panels import panel
 from dashboard.sidebar import key, notice, span_control
 from dashboard.view import AVERAGES, WEIGHTS, View
 from data.exporters import csv_text
 from engine import Engine
-from utils.clock import hhmmss, zone_name
 
 CHART_HEIGHT = 700  # pixels
-EVENTS = 8
 
 
 def page(engine: Engine, view: View) -> None:
     """The signal of the selected pair, live."""
     about = f"{formats.timeframe(view.timeframe)} bars · decided at closes only · a fixed rule, no advice"
     st.html(f'<div class="ps-head"><h2>Signals {escape(view.pair)}</h2><span>{escape(about)}</span></div>')
-    refreshed("signal readings", readings, view, engine, view, min_height=70)
+    live_panel("signal-readings", view)
     chart, side = st.columns([1.7, 1], gap="small")
     with chart:
         with panel("signal chart", view), st.container(border=True):
             span_control(view)
             live_chart("signals", view, CHART_HEIGHT)
-        refreshed("rule events", events, view, engine, view)
+        live_panel("rule-events", view)
     with side:
-        refreshed("signal", beside, view, engine, view)
+        live_panel("signal-plan", view)
         _settings(view)
         _downloads(engine, view)
 
 
-def readings(engine: Engine, view: View) -> None:
-    """The six cards."""
-    st.html(cards(signal.cards_of(_signal(engine, view), view)))
-
-
-def beside(engine: Engine, view: View) -> None:
-    """The plan, what speaks against it, and the score."""
-    found = _signal(engine, view)
-    parts = signal.plan(found, _analysis(engine, view), view), signal.reasons(found), signal.score(found)
-    st.html("".join(parts))
-
-
-def events(engine: Engine, view: View) -> None:
-    """The newest changes of position by the rule."""
-    analysis = _analysis(engine, view)
-    found = mean_reversion_signal(analysis.path.zscore, view.rule).events[::-1][:EVENTS]
-    rows = [(_time(analysis, event.bar, view), event_text(event), _z(event.zscore)) for event in found]
-    st.html(signal.history(rows, zone_name(engine.now_us(), view.zone)))
-
-
-def _time(analysis: PairAnalysis, bar: int, view: View) -> str:
-    return f"bar {bar}" if analysis.ts_us is None else hhmmss(int(analysis.ts_us[bar]), view.zone)
-
-
-def _z(value: float) -> str:
-    return formats.number(value, 2, sign=True)
-
-
 def _analysis(engine: Engine, view: View) -> PairAnalysis:
     return engine.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params)
-
-
-def _signal(engine: Engine, view: View) -> signal.Signal:
-    return engine.signal(view.symbol_y, view.symbol_x, view.timeframe, view.params, view.rule, view.notional)
 
 
 def _settings(view: View) -> None:

@@ -1,31 +1,28 @@
 """System: how capture, storage and process stand, the newest lines of the log, and the settings in force."""
 
 import json
-import logging
 from html import escape
 
 import streamlit as st
 
 from dashboard import system
+from dashboard.live.component import live_panel
 from dashboard.main import run
-from dashboard.panels import panel, refreshed
+from dashboard.panels import panel
 from dashboard.sidebar import key
 from dashboard.view import LEVELS, View
 from data.exporters import csv_text
 from engine import Engine
-from utils import logger
 from utils.versions import pairscope_version
-
-LOG_LINES = 200
 
 
 def page(engine: Engine, view: View) -> None:
     """Every part, live."""
     about = f"Pairscope {pairscope_version()} · {engine.settings.database}"
     st.html(f'<div class="ps-head"><h2>System</h2><span>{escape(about)}</span></div>')
-    refreshed("health", health, view, engine, min_height=140)
-    refreshed("feed", feed, view, engine)
-    refreshed("parts", parts, view, engine, view)
+    live_panel("health", view)
+    live_panel("feed", view)
+    live_panel("parts", view)
     with st.container(border=True):
         _log(view)
     with panel("settings", view):
@@ -33,37 +30,11 @@ def page(engine: Engine, view: View) -> None:
     _downloads(engine)
 
 
-def health(engine: Engine) -> None:
-    """The twelve cards."""
-    st.html(system.health_cards(engine.system()))
-
-
-def feed(engine: Engine) -> None:
-    """The books of every symbol."""
-    st.html(system.feed_table(engine.system()))
-
-
-def parts(engine: Engine, view: View) -> None:
-    """Connections, threads, storage, delays and versions."""
-    found = engine.system()
-    boxes = (
-        system.connections(found) + system.threads(found),
-        system.disk(found, view.zone) + system.delays(found),
-        system.running(found),
-    )
-    st.html(f'<div class="ps-columns">{"".join(f"<div>{box}</div>" for box in boxes)}</div>')
-
-
 def _log(view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html("<b>Log</b>", width="content")
         st.segmented_control("Least severity", LEVELS, key=key("level"), required=True, label_visibility="collapsed")
-    refreshed("log", lines, view, view.level)
-
-
-def lines(level: str) -> None:
-    """The newest lines of at least a severity."""
-    st.html(system.log(logger.TAIL.newest(logging.getLevelNamesMapping()[level], LOG_LINES)))
+    live_panel("log", view)
 
 
 def _downloads(engine: Engine) -> None:

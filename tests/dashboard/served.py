@@ -23,7 +23,7 @@ import config
 import engine as engines
 from dashboard.live import hub as hubs
 from dashboard.live import routes as live
-from dashboard.live.figures import build
+from dashboard.live.sources import build
 from tests.dashboard.fake_engine import FakeEngine
 from tests.dashboard.states import put
 

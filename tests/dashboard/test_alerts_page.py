@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 import config
 import engine as engines
 from dashboard import alerts
+from tests.dashboard.test_pages import words
 from tests.fakes.engine import StillEngine, print_pair, settings
 from tests.waiting import until
 
@@ -30,10 +31,6 @@ def open_page() -> AppTest:
     app.switch_page("pages/alerts.py").run()
     assert not app.exception
     return app
-
-
-def words(app: AppTest) -> str:
-    return " ".join(element.proto.body for element in app.get("html") if "<style>" not in element.proto.body)
 
 
 def press(app: AppTest, key: str) -> AppTest:

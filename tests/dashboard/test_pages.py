@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import json
 import re
 import time
 from dataclasses import replace
@@ -40,7 +41,14 @@ def open_page(page: str = "", **query: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     """All markup of the screen as one text."""
-    return " ".join(element.proto.body for element in app.get("html") if "<style>" not in element.proto.body)
+    static = [element.proto.body for element in app.get("html") if "<style>" not in element.proto.body]
+    return " ".join([*static, *panels(app).values()])
+
+
+def panels(app: AppTest) -> dict[str, str]:
+    """What each live panel on the screen begins with."""
+    data = [json.loads(part.proto.json) for part in app.get("bidi_component") if "panel-" in part.proto.id]
+    return {each["name"]: each["html"] for each in data}
 
 
 def charts(app: AppTest) -> list[str]:

@@ -10,9 +10,9 @@ from starlette.websockets import WebSocketDisconnect
 
 import engine as engines
 from dashboard.live import hub as hubs
-from dashboard.live.figures import build
 from dashboard.live.hub import Hub
 from dashboard.live.routes import PLOTLY_JS, routes, unwrapped
+from dashboard.live.sources import build
 from tests.dashboard.fake_engine import symbol_status
 from tests.waiting import until
 

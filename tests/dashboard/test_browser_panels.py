@@ -1,0 +1,70 @@
+"""Live panels in a real browser: they follow without asking, change what changed alone, and show no foreign markup."""
+
+from tests.browsing import needs_browser
+from tests.dashboard.conftest import open_page
+
+pytestmark = needs_browser
+VALUE = "document.querySelector('.ps-card .ps-value')"
+# What no panel of ours holds, around what one may hold.
+FOREIGN = """<div class="ps-box" data-help="why" style="width:40%" onclick="window.hurt = 1">kept
+<script>window.hurt = 1</script><img src="x" onerror="window.hurt = 1">
+<svg onload="window.hurt = 1"><text>x</text></svg>
+<iframe srcdoc="<script>parent.hurt = 1</script>"></iframe><a href="javascript:window.hurt = 1">x</a>
+<math><mi>x</mi></math>
+<form action="http://elsewhere.example"><button>x</button></form><style>* { color: red }</style>
+<p style="background:url(http://elsewhere.example/a)">one</p><p style="background:\\75rl(http://elsewhere.example/b)">two</p>
+<i style="mask-image:url(&quot;data:image/svg+xml,%3Csvg/%3E&quot;)"></i></div>"""
+KEPT = (
+    '<div class="ps-box" data-help="why" style="width:40%">kept <p>one</p><p>two</p> '
+    '<i style="mask-image:url(&quot;data:image/svg+xml,%3Csvg/%3E&quot;)"></i></div>'
+)
+
+
+def test_an_open_page_follows_on_one_stream_and_asks_nothing(server, context):
+    page = context.new_page()
+    sockets, sent = [], []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    page.goto(f"{server.url}/pair?refresh=1.0")
+    page.wait_for_function("() => document.querySelectorAll('.ps-panel .ps-card').length === 6")
+    page.evaluate(f"""() => {{
+        {VALUE}.mine = true;
+        getSelection().selectAllChildren(document.querySelector(".ps-card .ps-label"));
+        const seen = new Set(), look = () => seen.add({VALUE}.textContent);
+        new MutationObserver(look).observe({VALUE}, {{ subtree: true, characterData: true, childList: true }});
+        window.seen = seen;
+    }}""")
+    page.wait_for_function("() => window.seen.size >= 1")
+    page.wait_for_load_state("load")
+    sent.clear()
+    page.wait_for_function("(size) => window.seen.size >= size", arg=page.evaluate("() => window.seen.size") + 4)
+    assert sent == []
+    assert page.evaluate(f"() => [{VALUE}.mine, String(getSelection())]") == [True, "z-score"]
+    (stream,) = (each.url for each in sockets if "/live/stream/panels" in each.url and not each.is_closed())
+    assert stream.split("names=")[1].split("&")[0] == "pair-events.pair-readings.pair-reversion.pair-tests.rules.strip"
+    page.close()
+
+
+def test_what_our_markup_never_holds_is_left_out(page, context):
+    shown = page.evaluate(
+        """(html) => {
+            const root = document.querySelector(".st-key-panel-pair-events .ps-panel");
+            root.panel.show(html);
+            return root.innerHTML;
+        }""",
+        FOREIGN,
+    )
+    assert " ".join(shown.split()).replace("> <p>", "><p>") == KEPT
+    assert page.evaluate("() => window.hurt") is None
+    assert context.outside == []
+    page.close()
+
+
+def test_a_rule_that_is_made_in_one_tab_stands_in_the_others(server, context):
+    first, second = (open_page(context, f"{server.url}/pair") for _ in range(2))
+    first.get_by_role("button", name="Add rule: |z| > 2").click()
+    second.wait_for_selector(".ps-rule:has-text('|z| > 2')")
+    second.locator("[class*=st-key-rule-del] button").click()
+    first.wait_for_selector(".ps-rule", state="detached")
+    first.close()
+    second.close()
