@@ -1,4 +1,4 @@
-"""The Streamlit script: runs once for each change in a browser tab, from the top; fragments refresh in between."""
+"""The Streamlit script: runs once for each change in a browser tab, from the top; what moves in between is pushed."""
 
 from collections.abc import Callable
 from pathlib import Path

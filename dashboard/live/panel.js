@@ -47,6 +47,10 @@ function dress(old, node) {
 
 // --- panels and their streams ------------------------------------------------------------------------
 
+const APART_MS = 200;  // of two runs asked for at once Streamlit does one
+const ANSWER_MS = 3000;
+let free = 0;  // from when on the next one may be asked for
+
 class Panel {
   constructor(root) { this.root = root; }
 
@@ -67,11 +71,14 @@ class Panel {
     become(this.root, nodes(markup));
   }
 
-  // News ask for a new run of the part of the page around this panel: once, and only where it has not seen them.
+  // News ask for a new run of the part of the page around this panel, and once more where that had no answer.
   hear(news) {
-    if (news === this.known || news === this.told) return;
-    this.told = news;
-    this.tell(news);
+    const now = performance.now();
+    if (!news || news === this.known || (news === this.told && now < this.toldAt + ANSWER_MS)) return;
+    Object.assign(this, { told: news, toldAt: now });
+    const wait = Math.max(0, free - now);
+    free = now + wait + APART_MS;
+    setTimeout(() => this.tell(news), wait);
   }
 
   fits(query) { return Object.entries(this.query).every(([name, value]) => (query[name] ?? value) === value); }

@@ -34,6 +34,10 @@ class Served:
         """Close a bar each so many milliseconds; 0 stops the market."""
         self._get(f"/test/bars/{every_ms}")
 
+    def judge(self, z: float) -> None:
+        """Have all rules judged at a z-score."""
+        self._get(f"/test/judge/{z}")
+
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.load(answer)  # the pages answer to unknown paths too, but not in JSON

@@ -2,6 +2,7 @@
 
 Charts are built ten times as often as their reader asks, and a bar closes each time the clock of the engine is told:
 `/test/bars/N` closes one bar in N milliseconds from then on, 0 none. So fifty refreshes take seconds.
+`/test/judge/Z` has all rules judged at a z-score.
 """
 
 import socket
@@ -70,6 +71,11 @@ def main() -> None:
         clock.tell(request.path_params["every_ms"])
         return JSONResponse({"bars": engine.bars_held})
 
+    def judge(request: Request) -> JSONResponse:
+        z = request.path_params["z"]
+        engine.alerts.evaluate(lambda rule: {"zscore": z}, engine.now_us(), "demo")
+        return JSONResponse({"alerts": engine.alerts.last_seq})
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -79,6 +85,7 @@ def main() -> None:
             sys.stdout.flush()
 
     switches = [Route("/test/state/{name}", set_state), Route("/test/bars/{every_ms:int}", set_bars)]
+    switches.append(Route("/test/judge/{z:float}", judge))
     served = st.App(config.ROOT / "dashboard" / "main.py", routes=[*switches, *live.routes(hub)])
     options = {"log_level": "warning", "timeout_graceful_shutdown": 3, "ws": "websockets-sansio"}
     Server(uvicorn.Config(served, port=int(sys.argv[1]) if sys.argv[1:] else 0, **options)).run()

@@ -60,11 +60,16 @@ def test_what_our_markup_never_holds_is_left_out(page, context):
     page.close()
 
 
-def test_a_rule_that_is_made_in_one_tab_stands_in_the_others(server, context):
-    first, second = (open_page(context, f"{server.url}/pair") for _ in range(2))
+def test_a_rule_that_is_made_in_one_tab_stands_in_the_others_and_all_are_told_when_it_fires(server, context):
+    tabs = first, second = [open_page(context, f"{server.url}/pair") for _ in range(2)]
     first.get_by_role("button", name="Add rule: |z| > 2").click()
     second.wait_for_selector(".ps-rule:has-text('|z| > 2')")
+    server.judge(2.5)
+    for tab in tabs:
+        tab.wait_for_selector("[data-testid=stToast]:has-text('|z| > 2 fired at +2.50')")
+        tab.wait_for_selector(".ps-rule .ps-on")
+        assert tab.locator("[data-testid=stToast]").count() == 1
     second.locator("[class*=st-key-rule-del] button").click()
     first.wait_for_selector(".ps-rule", state="detached")
-    first.close()
-    second.close()
+    for tab in tabs:
+        tab.close()
