@@ -113,7 +113,7 @@ def _banners(engine: Engine, status: Status, zone: str) -> Iterable[str]:
     if status.mode == "DEMO" and status.source == "demo":
         yield _banner("DEMO", "Simulated trades, as chosen under Market. These are not prices.", "")
     elif status.mode == "REPLAY":
-        yield _banner("REPLAY", replay_text(engine, status, zone), "")
+        yield _banner("REPLAY", replay_text(engine, status, zone), "accent")
     if status.storage_error:
         yield _banner("MEMORY-ONLY", memory_text(status))
 

@@ -90,6 +90,7 @@ OTHER = {
     "span": 120,
     "legs": "log",
     "cover": "1h",
+    "scan": "source=stored",
     "level": "WARNING",
     "zone": "Asia/Kolkata",
     "refresh_s": 5.0,
