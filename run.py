@@ -30,6 +30,7 @@ Live pairs-trading analytics on Binance trades.
 commands (before any option):
   (none)                  the dashboard, with its HTTP API, on one port
   capture                 the same engine and HTTP API, without pages
+  doctor [--json]         is everything here that it needs? network, clock, disk, port, settings
   test [pytest options]   all tests
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
@@ -59,11 +60,13 @@ class Command(NamedTuple):
     needs: tuple[str, ...]  # requirement files in it
     call: tuple[str, ...]  # what its Python is called with
     serves: bool = False  # takes the options, listens on the port
+    looks: bool = False  # takes the options and --json, and only looks
 
 
 COMMANDS = {
     "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True),
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
+    "doctor": Command(".venv", ("requirements.txt",), ("-m", "operations.doctor"), looks=True),
     "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
@@ -95,7 +98,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | test | check | bench | chaos | calibrate] [options]",
+        usage="python run.py [capture | doctor | test | check | bench | chaos | calibrate] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -256,6 +259,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], start: Path) -> in
         env = child_environment(environ, options_as_environment(rest, start), start)
         rest = []
         check_port_of(env)
+    elif command.looks:
+        options = [word for word in rest if word != "--json"]
+        env = child_environment(environ, options_as_environment(options, start), start)
+        rest = ["--json"] if "--json" in rest else []
     else:
         env = child_environment(environ, {}, start)
     python = prepare(command)

@@ -154,7 +154,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)
-        version = _look(path)
+        version = look(path)
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(f"{path} has schema {version}, this version knows up to {SCHEMA_VERSION}")
         if not path.exists():
@@ -195,8 +195,13 @@ def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
         raise storage_error(f"{path} cannot be read", exc) from exc
 
 
-def _look(path: Path) -> int:
-    """Schema version of a file, looked at without touching it; 0 for one that is empty or not there."""
+def look(path: Path) -> int:
+    """Schema version of a file, looked at without touching it; 0 for one that is empty or not there.
+
+    Raises
+    ------
+    DatabaseDamaged, StorageError
+    """
     logged = log_bytes(path)
     if not path.exists() or _is_empty(path):
         if logged:

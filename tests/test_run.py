@@ -92,6 +92,13 @@ def test_test_bench_and_chaos_pass_their_arguments_on(started, name, module):
     assert started[0][0] == ["-m", module, "-k", "pair", "--port"]
 
 
+def test_the_doctor_is_told_the_options_and_looks_at_a_taken_port_itself(started, taken_port):
+    run.run(["doctor", "--port", str(taken_port), "--json", "--database", "x.db"], {}, HERE)
+    call, env = started[0]
+    assert call == ["-m", "operations.doctor", "--json"]
+    assert (env["PAIRSCOPE_PORT"], env["PAIRSCOPE_DATABASE"]) == (str(taken_port), str(HERE / "x.db"))
+
+
 def test_bench_peers_have_an_environment_of_their_own():
     folders = {name: command.folder for name, command in run.COMMANDS.items()}
     assert folders.pop("bench") not in folders.values()
@@ -184,7 +191,8 @@ def test_help_names_every_command_and_option(capsys):
         run.run(["--help"], {}, HERE)
     told = capsys.readouterr().out
     assert ended.value.code == 0
-    words = ["capture", "test", "check", "bench", "chaos", "--source", "--symbols", "--port", "--host", "--database"]
+    words = ["capture", "doctor", "test", "check", "bench", "chaos"]
+    words += ["--source", "--symbols", "--port", "--host", "--database"]
     words += ["--replay", "--speed", "python run.py --source demo"]
     assert [word for word in words if word not in told] == []
 

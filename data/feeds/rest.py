@@ -15,7 +15,7 @@ from data.feeds.binance import Listing, Market, parse_exchange_info, parse_page
 from data.feeds.connection import BAN_RETRY_S, BLOCKED_RETRY_S, refusal
 from data.trades import Trades
 from utils import logger
-from utils.clock import US_PER_S, monotonic_s, now_us
+from utils.clock import US_PER_S, monotonic_s, now_us, us_from_ms
 from utils.errors import FeedBlocked, FeedError, FeedPaused, FrameError, HistoryTooOld
 
 PAGE = 1_000  # most trades a page
@@ -130,6 +130,19 @@ class Rest:
         if listing.minute_weight:
             self.budget.minute_weight = listing.minute_weight
         return listing
+
+    def clock_us(self) -> int:
+        """What time it is for the exchange, microseconds; its own is in milliseconds.
+
+        Raises
+        ------
+        FeedPaused, FeedBlocked, FeedError
+        """
+        body = self._get("/time", {}, 1)
+        try:
+            return us_from_ms(int(json.loads(body)["serverTime"]))
+        except (ValueError, TypeError, KeyError):
+            raise FeedError(f"{self._host} answers something else than its time: is it the exchange?") from None
 
     def hang_up(self) -> None:
         """Close the connection, and break off an answer that is being read."""
