@@ -31,6 +31,8 @@ commands (before any option):
   (none)                  the dashboard, with its HTTP API, on one port
   capture                 the same engine and HTTP API, without pages
   doctor [--json]         is everything here that it needs? network, clock, disk, port, settings
+  backup FILE             all that is kept, in one file, while it goes on capturing; --help tells more
+  restore FILE            puts a backup back
   test [pytest options]   all tests
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
@@ -61,12 +63,15 @@ class Command(NamedTuple):
     call: tuple[str, ...]  # what its Python is called with
     serves: bool = False  # takes the options, listens on the port
     looks: bool = False  # takes the options and --json, and only looks
+    located: bool = False  # is told with --from where the command was given
 
 
 COMMANDS = {
     "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True),
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True),
     "doctor": Command(".venv", ("requirements.txt",), ("-m", "operations.doctor"), looks=True),
+    "backup": Command(".venv", ("requirements.txt",), ("-m", "operations.backup"), located=True),
+    "restore": Command(".venv", ("requirements.txt",), ("-m", "operations.restore"), located=True),
     "test": Command(".venv", ("requirements-dev.txt",), ("-m", "pytest")),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),
@@ -98,7 +103,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | doctor | test | check | bench | chaos | calibrate] [options]",
+        usage=f"python run.py [{' | '.join(list(COMMANDS)[1:])}] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -265,6 +270,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], start: Path) -> in
         rest = ["--json"] if "--json" in rest else []
     else:
         env = child_environment(environ, {}, start)
+        rest = ["--from", str(start), *rest] if command.located else rest
     python = prepare(command)
     if name == "check":
         return check(python)
