@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import config
+import run
 from api.metrics import exposition
 from tests.fakes.engine import ScriptedEngine, print_pair, settings
 from tests.running import ROOT
@@ -243,3 +245,32 @@ def test_alerts_say_what_is_the_case_and_how_bad_it_is():
     for rule in rules():
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"]["summary"] and rule["expr"].count("(") == rule["expr"].count(")")
+
+
+# --- what the pages for operators say -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/operations.md", "docs/security.md"])
+def test_settings_commands_and_files_that_are_told_of_exist(name):
+    text = (ROOT / name).read_text("utf-8")
+    told = {word.removeprefix("PAIRSCOPE_").lower() for word in re.findall(r"PAIRSCOPE_[A-Z_]*[A-Z]", text)}
+    assert told - set(config.Settings.model_fields) == set()
+    assert set(re.findall(r"python run\.py ([a-z]+)", text)) - set(run.COMMANDS) == set()
+    linked = re.findall(r"\]\((?!http)([\w./-]+)\)|`((?:deploy|docs)/[\w.-]+)`", text)
+    folder = (ROOT / name).parent
+    assert [
+        path for pair in linked for path in pair if path and not {(ROOT / path), (folder / path)} & existing()
+    ] == []
+
+
+def existing() -> set[Path]:
+    return {
+        path
+        for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "screenshots", ROOT / "deploy")
+        for path in folder.iterdir()
+    }
+
+
+def test_every_alert_that_the_operations_page_explains_is_a_rule():
+    told = set(re.findall(r"`(Pairscope\w+)`", (ROOT / "docs" / "operations.md").read_text("utf-8")))
+    assert told == {rule["alert"] for rule in rules()}
