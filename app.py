@@ -17,6 +17,7 @@ from types import FrameType
 import streamlit as st
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -24,6 +25,7 @@ from starlette.routing import BaseRoute, Mount, Route
 import config
 import engine as engines
 from api.app import build_api
+from api.guard import Guard
 from api.metrics import metrics
 from dashboard.live import routes as live
 from dashboard.navigated import navigated_only
@@ -37,9 +39,11 @@ LOG = logger.get("app")
 def load_settings() -> config.Settings:
     """The settings, or the end of the process with one line that says what is wrong."""
     try:
-        return config.load()
+        settings = config.load()
     except SettingsError as exc:
         raise SystemExit(f"Pairscope: {exc}") from None
+    logger.hide(settings.secrets())
+    return settings
 
 
 SETTINGS = load_settings()
@@ -112,9 +116,12 @@ ROUTES: list[BaseRoute] = [
     Route("/metrics", metrics),
     Mount("/api", app=build_api(token)),
 ]
+GUARD = Middleware(Guard, hosts=SETTINGS.allowed_hosts, proxies=SETTINGS.trusted_proxies)
 
 navigated_only()
-app = st.App(config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()])
+app = st.App(
+    config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()], middleware=[GUARD]
+)
 
 
 class Server(uvicorn.Server):
@@ -138,7 +145,7 @@ def main() -> None:
         start_engine()
     except PairscopeError as exc:
         raise SystemExit(f"Pairscope: {exc}") from None
-    served = Starlette(routes=ROUTES, lifespan=lifespan) if capture else app
+    served = Starlette(routes=ROUTES, lifespan=lifespan, middleware=[GUARD]) if capture else app
     options = uvicorn.Config(
         served,
         host=SETTINGS.host,
@@ -146,6 +153,7 @@ def main() -> None:
         ws="websockets-sansio",
         access_log=False,
         log_level="warning",
+        proxy_headers=False,  # the guard asks who is at the other end, not who says so
         timeout_graceful_shutdown=GRACE_S,
     )
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,10 +4,12 @@ Each option of the class is the environment variable PAIRSCOPE_<NAME>; a `.env` 
 too, and the environment wins. The constants above the class are the ones people expect to edit.
 """
 
+import importlib.util
 import inspect
 import ipaddress
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -47,6 +49,8 @@ REFRESH_S = 1.0  # seconds between refreshes of a page
 # --- the rest follows from the exchange and from measurements -----------------------------------
 
 MAX_SYMBOLS = 1_000
+LOGIN_FILE = ROOT / ".streamlit" / "secrets.toml"
+HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 SECRET = ("api_token", "channels", "heartbeat_url")  # their values are never repeated
 WS_HOSTS = {"binance-um": "wss://fstream.binance.com", "binance-spot": "wss://stream.binance.com:9443"}
@@ -93,6 +97,25 @@ def read_channels(text: str) -> dict[str, str]:
             raise ValueError(f"the name {name!r} is given twice")
         channels[name] = url
     return channels
+
+
+def login_lacks(file: Path) -> str:
+    """What the login of the pages lacks, as a sentence; empty where nothing is missing.
+
+    `file` is where Streamlit looks for secrets; what is in it is never repeated.
+    """
+    try:
+        found = tomllib.loads(file.read_text("utf-8")).get("auth", {})
+    except (OSError, ValueError) as exc:
+        return f"oidc needs {file}, which cannot be read: {type(exc).__name__}"
+    missing = [name for name in ("redirect_uri", "cookie_secret") if not found.get(name)]
+    if missing:
+        return f"oidc needs {' and '.join(missing)} under [auth] in .streamlit/secrets.toml"
+    if len(str(found["cookie_secret"])) < 32:
+        return "oidc needs a cookie_secret of at least 32 characters: it signs who is signed in"
+    if importlib.util.find_spec("authlib") is None:
+        return "oidc needs a further package: .venv/bin/pip install 'Authlib>=1.3.2'"
+    return ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -143,9 +166,16 @@ class Settings(BaseSettings):
     # Size of all recordings together, in 10^9 bytes, from which on the oldest are deleted; 0 = no limit. They lie in
     # the folder `recordings` beside the database.
     record_gb: float = Field(5.0, ge=0, le=1_000_000)
-    # Bind address and port of the one server. Any host but loopback needs api_token.
+    # Bind address and port of the one server. Any host but loopback needs api_token, and login or trusted_proxies.
     host: str = "127.0.0.1"
     port: int = Field(8501, ge=0, le=65_535)
+    # Names under which browsers reach the server, comma separated, beside localhost and addresses: others are refused.
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    # Who may see the pages: oidc = who signs in with Streamlit's login, set up in `.streamlit/secrets.toml`.
+    login: Literal["none", "oidc"] = "none"
+    # Addresses or networks of a proxy that knows its users, comma separated: then nobody else is answered but this
+    # machine itself.
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     # When set, every API call but health needs `Authorization: Bearer <token>`.
     api_token: SecretStr | None = None
     # Most trades of one gap that are fetched from the exchange again, the newest; 0 = repair nothing.
@@ -206,6 +236,38 @@ class Settings(BaseSettings):
         _check_url(value.get_secret_value(), ("http", "https"))
         return value
 
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not HOST_NAME.fullmatch(name):
+                raise ValueError(f"must be names without scheme, port or *, was {name[:80]!r}")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                network = ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"must be addresses or networks such as 10.0.0.0/24, was {proxy[:80]!r}") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"must not be everybody, was {proxy!r}")
+        return value
+
+    @field_validator("login")
+    @classmethod
+    def _login(cls, value: str) -> str:
+        if value == "oidc" and (missing := login_lacks(LOGIN_FILE)):
+            raise ValueError(missing)
+        return value
+
     @field_validator("ws_url")
     @classmethod
     def _ws_url(cls, value: str) -> str:
@@ -237,9 +299,12 @@ class Settings(BaseSettings):
         for path in self.replay:
             if not path.is_file():
                 raise ValueError(f"PAIRSCOPE_REPLAY names {str(path)!r}, which is not a file")
-        if not _is_loopback(self.host) and self.api_token is None:
+        if not _is_loopback(self.host) and (
+            self.api_token is None or not (self.trusted_proxies or self.login == "oidc")
+        ):
             raise ValueError(
-                f"PAIRSCOPE_HOST {self.host!r} is not a loopback address: set PAIRSCOPE_API_TOKEN, or use 127.0.0.1"
+                f"PAIRSCOPE_HOST {self.host!r} is not a loopback address: set PAIRSCOPE_API_TOKEN for the API, and for "
+                "the pages PAIRSCOPE_LOGIN=oidc or PAIRSCOPE_TRUSTED_PROXIES; or use 127.0.0.1"
             )
         return self
 
@@ -250,6 +315,11 @@ class Settings(BaseSettings):
     def rest_base(self, source: str) -> str:
         """REST address of a live source, without path."""
         return self.rest_url or REST_HOSTS[source]
+
+    def secrets(self) -> list[str]:
+        """Every secret text, to be kept out of the log."""
+        single = [value.get_secret_value() for value in (self.api_token, self.heartbeat_url) if value is not None]
+        return [*single, *(value.get_secret_value() for value in self.channels.values())]
 
     def shown(self) -> dict[str, str]:
         """Settings as text for people; secrets masked."""

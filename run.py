@@ -31,6 +31,9 @@ commands (before any option):
   (none)                  the dashboard, with its HTTP API, on one port
   capture                 the same engine and HTTP API, without pages
   import FILE...          trades and bars from files into the database; --dry-run only looks, --help tells more
+  doctor [--json]         is everything here that it needs? network, clock, disk, port, settings
+  backup FILE             all that is kept, in one file, while it goes on capturing; --help tells more
+  restore FILE            puts a backup back
   test [pytest options]   all tests
   check                   lint, format and types
   bench [NAME]            measured ratios, as a table and in var/bench.json
@@ -62,6 +65,7 @@ class Command(NamedTuple):
     call: tuple[str, ...]  # what its Python is called with
     serves: bool = False  # takes the options, listens on the port
     computes: bool = False  # pages: their kernels are compiled once, before anybody waits for them
+    looks: bool = False  # takes the options and --json, and only looks
     located: bool = False  # is told with --from where the command was given
 
 
@@ -69,6 +73,9 @@ COMMANDS = {
     "dashboard": Command(".venv", ("requirements.txt",), ("app.py",), serves=True, computes=True),
     "capture": Command(".venv", ("requirements.txt",), ("app.py", "--capture"), serves=True, computes=True),
     "import": Command(".venv", ("requirements.txt",), ("-m", "data.importers"), located=True),
+    "doctor": Command(".venv", ("requirements.txt",), ("-m", "operations.doctor"), looks=True),
+    "backup": Command(".venv", ("requirements.txt",), ("-m", "operations.backup"), located=True),
+    "restore": Command(".venv", ("requirements.txt",), ("-m", "operations.restore"), located=True),
     "test": Command(
         ".venv", ("requirements-dev.txt",), ("-m", "pytest", "-n", "3", "--dist", "loadfile"), computes=True
     ),
@@ -102,7 +109,7 @@ def parser() -> Parser:
     """The options of the dashboard and of capture."""
     made = Parser(
         prog="python run.py",
-        usage="python run.py [capture | import | test | check | bench | chaos | calibrate] [options]",
+        usage=f"python run.py [{' | '.join(list(COMMANDS)[1:])}] [options]",
         description=HELP,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -263,6 +270,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], start: Path) -> in
         env = child_environment(environ, options_as_environment(rest, start), start)
         rest = []
         check_port_of(env)
+    elif command.looks:
+        options = [word for word in rest if word != "--json"]
+        env = child_environment(environ, options_as_environment(options, start), start)
+        rest = ["--json"] if "--json" in rest else []
     else:
         env = child_environment(environ, {}, start)
         rest = ["--from", str(start), *rest] if command.located else rest

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.live.component import frame
+from dashboard.login import may_see
 from dashboard.markup import empty, style
 from dashboard.sidebar import sidebar
 from dashboard.strip import status_strip
@@ -38,6 +39,8 @@ def main() -> None:
         engine = current()
     except PairscopeError as exc:
         st.html(empty("error", f"The engine is not running: {exc}", 240))
+        return
+    if not may_see(engine):
         return
     with st.sidebar:
         frame()

@@ -11,7 +11,7 @@ connection of one process writes and checkpoints; readers are read-only and neve
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was readin
 # Larger ones are not, so that the capture goes on at once; what is broken there shows when it is touched.
 SEARCHED_CLEAN = 64 << 20
 SEARCHED_UNCLEAN = 256 << 20  # closed by a sudden death: its log was left behind
+BACKUP_PAGES = 4_096  # copied at a time; between two such steps others may write
 HEADER = b"SQLite format 3\0"
 OUR_MARK = b"TABLE trade_exact"
 
@@ -154,7 +155,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)
-        version = _look(path)
+        version = look(path)
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(f"{path} has schema {version}, this version knows up to {SCHEMA_VERSION}")
         if not path.exists():
@@ -195,8 +196,13 @@ def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
         raise storage_error(f"{path} cannot be read", exc) from exc
 
 
-def _look(path: Path) -> int:
-    """Schema version of a file, looked at without touching it; 0 for one that is empty or not there."""
+def look(path: Path) -> int:
+    """Schema version of a file, looked at without touching it; 0 for one that is empty or not there.
+
+    Raises
+    ------
+    DatabaseDamaged, StorageError
+    """
     logged = log_bytes(path)
     if not path.exists() or _is_empty(path):
         if logged:
@@ -267,22 +273,23 @@ def log_bytes(path: Path) -> int:
         return 0
 
 
-def set_aside(path: Path, at: str, parts: tuple[str, ...] = ("", "-wal", "-shm")) -> Path:
-    """Give a file and its log another name, `<name>.corrupt-<at>`, so that a new one can be made; the new name.
+def set_aside(path: Path, at: str, parts: tuple[str, ...] = ("", "-wal", "-shm"), why: str = "corrupt") -> Path:
+    """Give a file and its log another name, `<name>.<why>-<at>`, so that a new one can be made; the new name.
 
     Raises
     ------
     StorageError
     """
     target = path.resolve()
-    kept = target.with_name(f"{target.name}.corrupt-{at}")
+    kept = target.with_name(f"{target.name}.{why}-{at}")
     try:
         for ending in parts:
             part = target.with_name(target.name + ending)
             if part.exists():
                 part.rename(kept.with_name(kept.name + ending))
     except OSError as exc:
-        raise StorageError(f"{target} is damaged and cannot be moved aside: {exc}") from exc
+        state = "is damaged and" if why == "corrupt" else "stands in the way and"
+        raise StorageError(f"{target} {state} cannot be moved aside: {exc}") from exc
     return kept
 
 
@@ -322,7 +329,7 @@ def _execute(connection: sqlite3.Connection, script: str) -> None:
 
 def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Copy an older file to `<name>.v<version>-backup`, then bring it up to this version, all or nothing."""
-    _back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
+    back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
     with transaction(connection):
         for view in VIEW_NAMES:
             connection.execute(f"drop view {view}")
@@ -333,13 +340,19 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
 
 
-def _back_up(connection: sqlite3.Connection, target: Path) -> None:
-    """A whole copy of the file under its final name, or none: a start that is killed here begins again."""
+def back_up(
+    connection: sqlite3.Connection, target: Path, told: Callable[[int, int], None] = lambda done, total: None
+) -> None:
+    """A whole copy of the file under its final name, or none: a start that is killed here begins again.
+
+    `told` hears how many pages of how many are copied. On a connection that reads already, the copy is of that moment,
+    whatever is written meanwhile.
+    """
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     with closing(sqlite3.connect(part)) as copy:
-        connection.backup(copy)
+        connection.backup(copy, pages=BACKUP_PAGES, progress=lambda _, left, total: told(total - left, total))
         copy.execute("pragma journal_mode = delete")  # one file, no log beside it
     part.replace(target)
 

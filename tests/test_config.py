@@ -61,6 +61,12 @@ BAD = [
     ("replay", "no/such/file.gz", ["PAIRSCOPE_REPLAY", "no/such/file.gz".replace("/", str(Path("/"))[-1])]),
     ("host", "0.0.0.0", ["PAIRSCOPE_HOST", "loopback", "PAIRSCOPE_API_TOKEN", "0.0.0.0"]),
     ("host", "example.org", ["PAIRSCOPE_HOST", "loopback"]),
+    ("allowed_hosts", "https://tape.example", ["PAIRSCOPE_ALLOWED_HOSTS", "without scheme", "https://tape.example"]),
+    ("allowed_hosts", "*", ["PAIRSCOPE_ALLOWED_HOSTS", "'*'"]),
+    ("trusted_proxies", "nginx", ["PAIRSCOPE_TRUSTED_PROXIES", "10.0.0.0/24", "'nginx'"]),
+    ("trusted_proxies", "0.0.0.0/0", ["PAIRSCOPE_TRUSTED_PROXIES", "everybody"]),
+    ("login", "password", ["PAIRSCOPE_LOGIN", "'oidc'", "'password'"]),
+    ("login", "oidc", ["PAIRSCOPE_LOGIN", "secrets.toml"]),
 ]
 
 
@@ -76,11 +82,61 @@ def test_a_bad_value_gets_one_line_that_names_variable_value_and_limit(option, v
 
 def test_a_token_is_never_shown(monkeypatch):
     secret = "s3cret-token-of-mine"
-    settings = config.load(api_token=secret, host="0.0.0.0")
+    settings = config.load(api_token=secret, host="0.0.0.0", trusted_proxies="10.0.0.1")
+    assert settings.secrets() == [secret]
     assert secret not in str(settings.shown()) and secret not in repr(settings)
     with pytest.raises(SettingsError) as caught:
         config.load(api_token="short-secret")
     assert "short-secret" not in str(caught.value)
+
+
+EXPOSED = [
+    ({}, False),
+    ({"api_token": "a-token-long-enough"}, False),
+    ({"trusted_proxies": "10.0.0.1"}, False),
+    ({"api_token": "a-token-long-enough", "trusted_proxies": "10.0.0.1"}, True),
+    ({"api_token": "a-token-long-enough", "login": "oidc"}, True),
+    ({"login": "oidc"}, False),
+]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "tape.example"])
+@pytest.mark.parametrize("options, allowed", EXPOSED)
+def test_other_machines_need_a_token_and_a_login(monkeypatch, host, options, allowed):
+    monkeypatch.setattr(config, "login_lacks", lambda _: "")
+    if allowed:
+        assert config.load(host=host, **options).host == host
+    else:
+        with pytest.raises(SettingsError, match="PAIRSCOPE_TRUSTED_PROXIES"):
+            config.load(host=host, **options)
+
+
+LOGINS = [
+    (None, "cannot be read"),
+    ("auth = [", "cannot be read"),
+    ("[other]\nx = 1", "redirect_uri and cookie_secret"),
+    ('[auth]\nredirect_uri = "https://t.example/oauth2callback"\ncookie_secret = "s3cr3t-canary"', "at least 32"),
+]
+
+
+@pytest.mark.parametrize("text, words", LOGINS)
+def test_a_login_that_is_not_set_up_is_refused_without_its_secrets(tmp_path, monkeypatch, text, words):
+    file = tmp_path / "secrets.toml"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(config, "LOGIN_FILE", file)
+    with pytest.raises(SettingsError, match=words) as caught:
+        config.load(login="oidc")
+    assert "canary" not in str(caught.value)
+
+
+def test_the_package_that_a_login_needs_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "secrets.toml"
+    file.write_text(f'[auth]\nredirect_uri = "x"\ncookie_secret = "{"s" * 32}"\n')
+    monkeypatch.setattr(config.importlib.util, "find_spec", lambda _: None)
+    assert "pip install 'Authlib>=1.3.2'" in config.login_lacks(file)
+    monkeypatch.setattr(config.importlib.util, "find_spec", lambda _: object())
+    assert config.login_lacks(file) == ""
 
 
 def test_an_own_exchange_address_replaces_the_known_one():

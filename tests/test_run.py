@@ -98,6 +98,21 @@ def test_import_is_told_where_its_files_are_counted_from(started):
     assert started[0][0] == ["-m", "data.importers", "--from", str(HERE), "a.zip", "--dry-run"]
 
 
+def test_the_doctor_is_told_the_options_and_looks_at_a_taken_port_itself(started, taken_port):
+    run.run(["doctor", "--port", str(taken_port), "--json", "--database", "x.db"], {}, HERE)
+    call, env = started[0]
+    assert call == ["-m", "operations.doctor", "--json"]
+    assert (env["PAIRSCOPE_PORT"], env["PAIRSCOPE_DATABASE"]) == (str(taken_port), str(HERE / "x.db"))
+
+
+@pytest.mark.parametrize("name", ["backup", "restore"])
+def test_backup_and_restore_know_where_they_were_called(started, name):
+    run.run([name, "monday.zip", "--force"], {"PAIRSCOPE_DATABASE": "x.db"}, HERE)
+    call, env = started[0]
+    assert call == ["-m", f"operations.{name}", "--from", str(HERE), "monday.zip", "--force"]
+    assert env["PAIRSCOPE_DATABASE"] == str(HERE / "x.db")
+
+
 def test_bench_peers_have_an_environment_of_their_own():
     folders = {name: command.folder for name, command in run.COMMANDS.items()}
     assert folders.pop("bench") not in folders.values()
@@ -190,19 +205,8 @@ def test_help_names_every_command_and_option(capsys):
         run.run(["--help"], {}, HERE)
     told = capsys.readouterr().out
     assert ended.value.code == 0
-    words = [
-        "capture",
-        "import",
-        "test",
-        "check",
-        "bench",
-        "chaos",
-        "--source",
-        "--symbols",
-        "--port",
-        "--host",
-        "--database",
-    ]
+    words = ["capture", "import", "doctor", "backup", "restore", "test", "check", "bench", "chaos"]
+    words += ["--source", "--symbols", "--port", "--host", "--database"]
     words += ["--replay", "--speed", "python run.py --source demo"]
     assert [word for word in words if word not in told] == []
 

@@ -27,6 +27,7 @@ from utils.errors import PairscopeError
 STAMP = "pairscope-installed.json"
 COMPILED = "pairscope-compiled"
 MARK = "pairscope-unfinished"
+LOCKED = ".lock"  # ends the name of a requirement file's twin, in which every pin has the hashes of its files
 QUIET_LINE_S = 5.0  # between progress lines where the output is a file, not a terminal
 
 
@@ -69,11 +70,17 @@ def closure(name: str, root: Path) -> list[str]:
 
 
 def digest(name: str, root: Path) -> str:
-    """Fingerprint of a requirement file and of those it includes."""
+    """Fingerprint of a requirement file, of those it includes, and of its locked twin."""
     made = hashlib.sha256()
-    for part in closure(name, root):
+    for part in [*closure(name, root), installed_from(name, root)]:
         made.update((root / part).read_bytes() + b"\0")
     return made.hexdigest()
+
+
+def installed_from(name: str, root: Path) -> str:
+    """The file that pip is given for a requirement file: its locked twin, which has the included pins too."""
+    locked = Path(name).stem + LOCKED
+    return locked if (root / locked).is_file() else name
 
 
 def all_files(environment: Environment) -> list[str]:
@@ -177,6 +184,9 @@ def pip_step(line: str) -> tuple[str, str] | None:
 
 def why_pip_failed(lines: Sequence[str]) -> str:
     """The most telling line of pip's output."""
+    if any("DO NOT MATCH THE HASHES" in line for line in lines):
+        package = next((found[1] for line in lines if (found := re.match(r"\s+(\S+==\S+) from ", line))), "a package")
+        return f"{package} is not the file that was locked: the index or something on the way has changed it"
     broken = [line for line in lines if "connection broken by" in line]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     if broken and (not errors or "No matching distribution" in errors[-1]):
@@ -328,7 +338,10 @@ def discard(folder: Path) -> None:
 
 
 def _install(environment: Environment, log: TextIO, lock: TextIO, progress: Progress) -> None:
-    """Install the requirement files with plain pip, so that the user's own index and proxy settings hold."""
+    """Install the requirement files with plain pip, so that the user's own index and proxy settings hold.
+
+    From a locked file pip takes nothing whose hash is not in it, wherever it comes from.
+    """
 
     def heard(line: str | None) -> None:
         if line is not None:
@@ -338,7 +351,9 @@ def _install(environment: Environment, log: TextIO, lock: TextIO, progress: Prog
 
     mark = environment.folder / MARK
     mark.touch()
-    files = [part for name in environment.needs for part in ("-r", name)]
+    files = [part for name in environment.needs for part in ("-r", installed_from(name, environment.root))]
+    if all(file.endswith(LOCKED) for file in files[1::2]):
+        files = ["--require-hashes", *files]
     quiet = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
     command = [str(environment.python), "-m", "pip", "install", *quiet, *files]
     code, lines = run_logged(command, environment.root, log, lock, heard)

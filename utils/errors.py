@@ -15,7 +15,8 @@
     ├── StorageError               the database cannot be used as it is
     │   ├── DatabaseBusy           another process captures into the file
     │   ├── DatabaseDamaged        the file is ours and broken
-    │   └── SchemaTooNew           the file was written by a newer version
+    │   ├── SchemaTooNew           the file was written by a newer version
+    │   └── BackupError            a backup cannot be made or put back
     ├── AnalysisError              a number that the data does not support
     │   ├── TooFewObservations     fewer observations than the method needs
     │   └── DegenerateSeries       a series without variation, or legs that are the same
@@ -108,6 +109,10 @@ class DatabaseDamaged(StorageError):
 
 class SchemaTooNew(StorageError):
     """The file was written by a newer version."""
+
+
+class BackupError(StorageError):
+    """A backup cannot be made, or not be put back; nothing was changed."""
 
 
 class AnalysisError(PairscopeError):

@@ -1,10 +1,14 @@
 """Logging set up once, at the start of the process: one line a record, UTC, control characters escaped."""
 
 import logging
+import os
+import re
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import nullcontext
+from io import TextIOWrapper
 from itertools import count
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -16,13 +20,35 @@ FILES_KEPT = 5
 TAIL_LINES = 1_000  # of each severity
 
 
+MASK = "**********"
+LEAST_HIDDEN = 8  # characters of a part of a secret; shorter ones are words that stand elsewhere too
+_HIDDEN = re.compile(r"(?!)")  # what never reaches a line; nothing so far
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Keep these texts, and each part of an address among them, out of every line from now on, tracebacks included."""
+    global _HIDDEN
+    parts = {part for secret in secrets for part in (secret, *re.split(r"[/:@?&=#,]+", secret))}
+    long = (part for part in parts if len(part) >= LEAST_HIDDEN and not re.fullmatch(r"localhost|\d+(\.\d+){3}", part))
+    listed = sorted(map(re.escape, long), key=len, reverse=True)
+    _HIDDEN = re.compile("|".join(listed) or r"(?!)")
+
+
+class _Private(RotatingFileHandler):
+    """A rotated file that its owner alone can read."""
+
+    def _open(self) -> TextIOWrapper:
+        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+        return super()._open()
+
+
 class _OneLine(logging.Formatter):
     """Escapes line breaks and other control characters: text from outside cannot forge a record."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = _HIDDEN.sub(MASK, super().format(record))
         if record.exc_info:  # a traceback is ours and stays readable
             return text
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
@@ -67,8 +93,8 @@ def set_up(folder: Path | None = None, level: int | str = logging.INFO) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), TAIL]
     if folder is not None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handlers.append(RotatingFileHandler(folder / "pairscope.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT))
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handlers.append(_Private(folder / "pairscope.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT))
         except OSError as exc:
             logging.getLogger("pairscope").warning("no log file in %s: %s", folder, exc)
     for handler in handlers:

@@ -21,6 +21,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dashboard.live.files import PANEL_JS
 from dashboard.live.hub import Hub, Key
 from dashboard.live.sources import build, key_of
+from dashboard.login import may_read
+from engine import current
 from utils.errors import InputError, PairscopeError
 
 HUB = Hub(build)  # of this process; the application closes it when it stops
@@ -36,6 +38,8 @@ def routes(hub: Hub = HUB) -> list[BaseRoute]:
 
     async def figure(request: Request) -> Response:
         try:
+            if not may_read(current(), request.cookies):
+                return _error(401, "unauthorised", "sign in on a page of this server first")
             body = await hub.snapshot(key_of(request.path_params["name"], request.query_params))
         except PairscopeError as exc:
             return _refused(exc)
@@ -47,7 +51,7 @@ def routes(hub: Hub = HUB) -> list[BaseRoute]:
         except PairscopeError as exc:
             await socket.close(REFUSED, str(exc)[:100])
             return
-        if not _is_ours(socket):
+        if not _is_ours(socket) or not may_read(current(), socket.cookies):
             await socket.close(REFUSED, "only pages of this server may follow")
             return
         await socket.accept()
@@ -89,7 +93,11 @@ async def _watch(socket: WebSocket, scope: anyio.CancelScope) -> None:
 
 def _refused(exc: PairscopeError) -> Response:
     code, status = ("invalid_input", 422) if isinstance(exc, InputError) else ("unavailable", 503)
-    return JSONResponse({"error": {"code": code, "message": str(exc), "details": {}}}, status)
+    return _error(status, code, str(exc))
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message, "details": {}}}, status)
 
 
 def unwrapped(text: str) -> str:

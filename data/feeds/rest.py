@@ -16,7 +16,7 @@ from data.feeds.binance import Listing, Market, parse_exchange_info, parse_kline
 from data.feeds.connection import BAN_RETRY_S, BLOCKED_RETRY_S, refusal
 from data.trades import Trades
 from utils import logger
-from utils.clock import US_PER_MS, US_PER_S, monotonic_s, now_us
+from utils.clock import US_PER_MS, US_PER_S, monotonic_s, now_us, us_from_ms
 from utils.errors import FeedBlocked, FeedError, FeedPaused, FrameError, HistoryTooOld
 
 PAGE = 1_000  # most trades a page
@@ -159,6 +159,19 @@ class Rest:
             return parse_volumes(self._get("/ticker/24hr", {}, self.market.volumes_weight))
         except FrameError as exc:
             raise FeedError(f"{self._host}: {exc}") from None
+
+    def clock_us(self) -> int:
+        """What time it is for the exchange, microseconds; its own is in milliseconds.
+
+        Raises
+        ------
+        FeedPaused, FeedBlocked, FeedError
+        """
+        body = self._get("/time", {}, 1)
+        try:
+            return us_from_ms(int(json.loads(body)["serverTime"]))
+        except (ValueError, TypeError, KeyError):
+            raise FeedError(f"{self._host} answers something else than its time: is it the exchange?") from None
 
     def hang_up(self) -> None:
         """Close the connection, and break off an answer that is being read."""

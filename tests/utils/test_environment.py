@@ -1,12 +1,15 @@
 """The stamp, the lock and the words of the set-up, with a stand-in for pip: nothing is installed."""
 
+import hashlib
 import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,8 @@ from utils.environment import (
     prepare,
     why_pip_failed,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Terminal(io.StringIO):
@@ -95,6 +100,50 @@ def test_first_use_makes_and_fills_the_environment_once(product, pip):
     assert not prepare(product, io.StringIO())
     assert pip.calls == ["venv", "-r requirements.txt"]
     assert not (product.folder / MARK).exists()
+
+
+def test_a_locked_twin_is_installed_with_hashes_and_its_changes_count(product, tests, pip, root, monkeypatch):
+    (root / "requirements.lock").write_text("alpha==1 --hash=sha256:00\n")
+    commands = []
+    monkeypatch.setattr(
+        environment, "run_logged", lambda command, *rest: commands.append(command) or pip(command, *rest)
+    )
+    prepare(product, io.StringIO())
+    assert commands[-1][-3:] == ["--require-hashes", "-r", "requirements.lock"]
+    (root / "requirements.lock").write_text("alpha==1 --hash=sha256:11\n")
+    assert prepare(product, io.StringIO())
+    prepare(tests, io.StringIO())
+    assert commands[-1][-2:] == ["-r", "requirements-dev.txt"] and "--require-hashes" not in commands[-1]
+
+
+def test_a_file_with_another_hash_is_not_installed(root, tmp_path):
+    """With pip itself: a wheel of a folder, and a lock that was made for another one."""
+    wheel = tmp_path / "alpha-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("alpha.py", "")
+        for name, text in (("METADATA", "Name: alpha\nVersion: 1"), ("WHEEL", "Wheel-Version: 1.0")):
+            made.writestr(f"alpha-1.dist-info/{name}", f"Metadata-Version: 2.1\n{text}\n")
+        made.writestr("alpha-1.dist-info/RECORD", "")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--find-links", str(tmp_path)]
+    command += ["--no-deps", "--require-hashes", "-r", str(root / "requirements.lock")]
+    for digest, code in ((hashlib.sha256(wheel.read_bytes()).hexdigest(), 0), ("0" * 64, 1)):
+        (root / "requirements.lock").write_text(f"alpha==1 --hash=sha256:{digest}\n")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+    told = why_pip_failed((done.stdout + done.stderr).splitlines())
+    assert told.startswith("alpha==1") and "is not the file that was locked" in told
+
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+==[^\s;\\]+(?: ; [^\\]+?)?)\s*(?:\\|#|$)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-bench"])
+def test_the_locked_files_have_the_pins_of_the_others_and_hashes_of_each(name):
+    whole = "\n".join((ROOT / part).read_text("utf-8") for part in environment.closure(f"{name}.txt", ROOT))
+    locked = (ROOT / f"{name}.lock").read_text("utf-8")
+    assert len(PIN.findall(whole)) > 50
+    assert {pin.strip() for pin in PIN.findall(locked)} == {pin.strip() for pin in PIN.findall(whole)}, "run .ci/lock"
+    assert all("--hash=sha256:" in block for block in re.split(r"\n(?=\S)", locked) if block.strip())
 
 
 def test_changed_requirements_are_installed_into_the_same_environment(product, pip, root):

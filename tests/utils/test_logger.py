@@ -1,6 +1,7 @@
 """Log lines: one a record, whatever the text holds."""
 
 import logging
+import os
 
 import pytest
 
@@ -26,6 +27,34 @@ def test_text_from_outside_cannot_forge_a_record(fresh_logging, tmp_path):
     assert len(lines) == 1
     assert "X\\n2026-01-01 CRITICAL fake\\x1b[31m" in lines[0]
     assert logger.TAIL.newest()[0].level == "WARNING"
+
+
+def test_secrets_are_hidden_in_every_line_whole_and_in_part(fresh_logging, tmp_path, monkeypatch):
+    monkeypatch.setattr(logger, "_HIDDEN", logger._HIDDEN)
+    logger.set_up(tmp_path)
+    logger.hide(["a-token-long-enough", "tgram://110201543:AAHdqTcvCH1vGWJxfSeo/chat", "json://127.0.0.1/x"])
+    log = logger.get("feed")
+    log.warning("header %s", "Bearer a-token-long-enough")
+    try:
+        raise ValueError("POST https://api.telegram.org/bot110201543:AAHdqTcvCH1vGWJxfSeo/send from 127.0.0.1")
+    except ValueError:
+        log.exception("it failed")
+    text = (tmp_path / "pairscope.log").read_text()
+    assert "header Bearer ****" in text and "bot**********:**********/send" in text
+    assert not [part for part in ("a-token-long", "AAHdqTcv", "110201543") if part in text]
+    assert "127.0.0.1" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_the_log_is_for_this_user_alone_also_after_it_was_rotated(fresh_logging, tmp_path, monkeypatch):
+    monkeypatch.setattr(logger, "FILE_BYTES", 2_000)
+    logger.set_up(tmp_path / "log")
+    for number in range(200):
+        logger.get("feed").info("line %d", number)
+    files = sorted((tmp_path / "log").iterdir())
+    assert [path.name for path in files] == ["pairscope.log", *(f"pairscope.log.{n + 1}" for n in range(5))]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_logging_goes_on(fresh_logging, tmp_path):
