@@ -70,7 +70,7 @@ def test_without_a_cookie_nothing_is_read_and_without_a_login_everything_is(engi
 
 
 def test_a_page_offers_to_sign_in_and_shows_nothing_else(engine):
-    page = AppTest.from_file(str(config.ROOT / "dashboard" / "main.py"), default_timeout=20)
+    page = AppTest.from_file(str(config.ROOT / "dashboard" / "main.py"), default_timeout=60)
     page.run()
     assert not page.exception
     assert [button.label for button in page.button] == ["Sign in"]

@@ -29,7 +29,7 @@ CHARTS = {"microstructure": 2, "advanced": 2, "system": 0}  # others have one
 
 
 def open_page(page: str = "", **query: str) -> AppTest:
-    app = AppTest.from_file(str(MAIN), default_timeout=20)
+    app = AppTest.from_file(str(MAIN), default_timeout=60)
     if page:
         app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
@@ -146,7 +146,7 @@ def test_a_bug_in_one_panel_leaves_the_others(engine, page, caplog):
 
 def test_without_an_engine_the_page_says_so():
     engines.install(None)
-    app = AppTest.from_file(str(MAIN), default_timeout=20).run()
+    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
     assert not app.exception
     assert "The engine is not running" in words(app)
 
