@@ -8,17 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api import backtests, exports, jobs, playback, routes, scans, schemas
+from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas
+from api.answers import error, refusal
 from utils import logger
-from utils.errors import (
-    AnalysisError,
-    InputError,
-    NotFound,
-    PairscopeError,
-    StaleEdit,
-    StorageError,
-    TooFewObservations,
-)
+from utils.errors import PairscopeError
 
 LOG = logger.get("api")
 
@@ -47,7 +40,7 @@ def build_api(token: str | None = None) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
-    for part in (routes, exports, playback, jobs, backtests, scans):
+    for part in (routes, alerts, exports, playback, jobs, backtests, scans):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
     api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
     api.add_exception_handler(Unauthorised, _unauthorised)
@@ -57,27 +50,9 @@ def build_api(token: str | None = None) -> FastAPI:
     return api
 
 
-def error(status: int, code: str, message: str, **details: object) -> JSONResponse:
-    """An error in the one shape that all errors have."""
-    body = {"error": {"code": code, "message": message, "details": details}}
-    return JSONResponse(body, status, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
-
-
 def _refused(request: Request, exc: PairscopeError) -> JSONResponse:
-    match exc:
-        case NotFound():
-            return error(404, f"unknown_{exc.field}", str(exc))
-        case StaleEdit():
-            return error(409, "stale_edit", str(exc), differs={name: list(pair) for name, pair in exc.differs.items()})
-        case InputError():
-            return error(422, "invalid_input", str(exc), field=exc.field)
-        case TooFewObservations():
-            return error(409, "too_few_observations", str(exc), have=exc.have, need=exc.need)
-        case AnalysisError():
-            return error(409, "undefined", str(exc))
-        case StorageError():
-            return error(503, "storage", str(exc))
-    return error(503, "unavailable", str(exc))
+    status, body = refusal(exc)
+    return JSONResponse(body, status)
 
 
 def _unauthorised(request: Request, exc: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 import config
 from analytics.resampling import timeframe_us
+from api.conditional import Conditional
 from api.routes import MAX_BARS, Params, followed
 from data.exporters import FORMATS, Span, Table, manifest, noted
 from engine import Engine, current
@@ -18,7 +19,7 @@ from utils.clock import LATEST_US
 from utils.errors import InputError, NotFound
 from utils.versions import pairscope_version
 
-router = APIRouter(prefix="/export")
+router = APIRouter(prefix="/export", route_class=Conditional)
 
 Form = Literal["csv", "parquet", "ndjson", "xlsx"]
 Symbol = Annotated[str, Query(description="A followed symbol", examples=["BTCUSDT"])]

@@ -10,7 +10,9 @@ from fastapi.responses import StreamingResponse
 from analytics.scanner import rank
 from analytics.scanner.ranking import DEFAULT, RISING
 from api import schemas
-from api.routes import as_json
+from api.answers import Part, as_json, paged
+from api.conditional import Conditional
+from api.jobs import State
 from data.exporters import FORMATS, table_of
 from engine import Engine, ScanRequest, current
 from engine.scan_request import MOST_TABLE_BYTES
@@ -18,7 +20,7 @@ from engine.watchlist import Watched
 from utils.errors import InputError, NotFound
 from utils.jobs import Job
 
-router = APIRouter()
+router = APIRouter(route_class=Conditional)
 
 MOST_ROWS = 10_000
 ScanId = Annotated[str, Path(description="As POST /scans gave it", examples=["scan-1"])]
@@ -29,13 +31,13 @@ Form = Literal["csv", "parquet"]
 def start(body: schemas.NewScan) -> Response:
     engine = current()
     job = engine.scans.start(ScanRequest.of(_given(body)))
-    return _accepted(_told(engine, job))
+    return as_json(_told(engine, job), 202)
 
 
 @router.get("/scans", response_model=list[schemas.Scan], summary="Scans, newest first")
-def scans() -> Response:
+def scans(request: Request, part: Part, state: State | None = None) -> Response:
     engine = current()
-    return as_json([_told(engine, job) for job in engine.scans.jobs()])
+    return paged(request, [_told(engine, job) for job in engine.scans.jobs() if state in (None, job.state)], part)
 
 
 @router.get("/scans/{scan_id}", response_model=schemas.Scan, summary="How far a scan is; its summary once it is done")
@@ -128,9 +130,7 @@ def watchlist() -> Response:
 @router.post("/watchlist", status_code=201, summary="Watch a pair")
 def watch(body: schemas.WatchedPair) -> Response:
     pair = current().watchlist.add(body.symbol_y, body.symbol_x, body.timeframe)
-    response = as_json(pair._asdict())
-    response.status_code = 201
-    return response
+    return as_json(pair._asdict(), 201)
 
 
 @router.delete("/watchlist/{symbol_y}/{symbol_x}/{timeframe}", status_code=204, summary="Watch a pair no more")
@@ -147,9 +147,7 @@ def list_rules() -> Response:
 @router.post("/watchlist/rules", status_code=201, summary="Make an alert rule for every watched pair")
 def add_list_rule(body: schemas.NewRule) -> Response:
     fields = {name: value for name, value in body.model_dump().items() if value is not None}
-    response = as_json(_rule(current().watchlist.add_rule(fields)))
-    response.status_code = 201
-    return response
+    return as_json(_rule(current().watchlist.add_rule(fields)), 201)
 
 
 @router.delete("/watchlist/rules/{rule_id}", status_code=204, summary="End such a rule on every pair")
@@ -163,12 +161,6 @@ def _rule(rule: Any) -> dict[str, Any]:
 
 def _given(body: schemas.NewScan) -> dict[str, Any]:
     return {name: value for name, value in body.model_dump().items() if value is not None}
-
-
-def _accepted(body: dict[str, Any]) -> Response:
-    response = as_json(body)
-    response.status_code = 202
-    return response
 
 
 def _told(engine: Engine, job: Job) -> dict[str, Any]:
