@@ -110,7 +110,7 @@ token = SETTINGS.api_token.get_secret_value() if SETTINGS.api_token else None
 ROUTES: list[BaseRoute] = [
     Route("/healthz", healthz),
     Route("/metrics", metrics),
-    Mount("/api", app=build_api(token)),
+    Mount("/api", app=build_api(token, SETTINGS.api_rate)),
 ]
 
 navigated_only()

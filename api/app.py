@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas
 from api.answers import error, refusal
+from api.rate import RateLimit
 from utils import logger
 from utils.errors import PairscopeError
 
@@ -28,8 +29,8 @@ def require_token(request: Request) -> None:
         raise Unauthorised
 
 
-def build_api(token: str | None = None) -> FastAPI:
-    """The API; `token` is asked of every call when it is given."""
+def build_api(token: str | None = None, per_minute: int = 0) -> FastAPI:
+    """The API; `token` is asked of every call when it is given, and a client gets so many answers a minute (0: any)."""
     api = FastAPI(
         title="Pairscope",
         version="1",
@@ -42,6 +43,8 @@ def build_api(token: str | None = None) -> FastAPI:
     api.state.token = token
     for part in (routes, alerts, exports, playback, jobs, backtests, scans):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
+    if per_minute:
+        api.add_middleware(RateLimit, per_minute=per_minute)
     api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
     api.add_exception_handler(Unauthorised, _unauthorised)
     api.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
