@@ -25,6 +25,7 @@ import config
 import engine as engines
 from api.app import build_api
 from api.metrics import metrics
+from api.streams import STREAMS
 from dashboard.live import routes as live
 from dashboard.navigated import navigated_only
 from utils import logger
@@ -67,14 +68,20 @@ async def lifespan(app: st.App | Starlette) -> AsyncIterator[None]:
     """Engine and live streams, from the first request to the last."""
     logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
     engine = await asyncio.to_thread(start_engine)
-    close_streams_on_signal(live.HUB.close)
+    close_streams_on_signal(close_streams)
     try:
         yield
     finally:
-        live.HUB.close()
+        close_streams()
         await asyncio.to_thread(engine.stop)
         engines.install(None)
         LOG.info("stopped; everything received is stored")
+
+
+def close_streams() -> None:
+    """End what never ends by itself: live charts, and events of the API."""
+    live.HUB.close()
+    STREAMS.close()
 
 
 def close_streams_on_signal(close: Callable[[], None]) -> None:

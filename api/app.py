@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas
+from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas, streams
 from api.answers import error, refusal
 from api.rate import RateLimit
 from utils import logger
@@ -41,7 +41,7 @@ def build_api(token: str | None = None, per_minute: int = 0) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
-    for part in (routes, alerts, exports, playback, jobs, backtests, scans):
+    for part in (routes, alerts, exports, playback, jobs, backtests, scans, streams):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
     if per_minute:
         api.add_middleware(RateLimit, per_minute=per_minute)

@@ -15,7 +15,7 @@ from api.answers import MAX_ROWS, Part, as_json, link, paged
 from api.conditional import Conditional
 from engine import Engine, current
 from utils.clock import LATEST_US
-from utils.errors import NotFound, TooFewObservations
+from utils.errors import InputError, NotFound, TooFewObservations
 
 router = APIRouter(route_class=Conditional)
 
@@ -95,7 +95,24 @@ def bars(
     return response
 
 
-Leg = Annotated[str, Path(description="A followed symbol, for example ETHUSDT")]
+Leg = Annotated[str, Path(description="A followed symbol", examples=["ETHUSDT"])]
+
+
+def legs_of(symbol_x: Leg, symbol_y: Leg) -> tuple[str, str]:
+    """Legs y and x as they are followed.
+
+    Raises
+    ------
+    NotFound, InputError
+    """
+    engine = current()
+    pair = followed(engine, symbol_y), followed(engine, symbol_x)
+    if pair[0] == pair[1]:
+        raise InputError(f"a pair needs two different symbols, both legs are {pair[0]}", "symbol_x")
+    return pair
+
+
+Pair = Annotated[tuple[str, str], Depends(legs_of)]
 
 
 def params(
@@ -126,33 +143,29 @@ Params = Annotated[PairParams, Depends(params)]
     summary="The pair bar by bar, oldest first; timeframe `tick` gives rows at trade times",
 )
 def analytics(
-    symbol_x: Leg,
-    symbol_y: Leg,
+    pair: Pair,
     timeframe: str,
     params: Params,
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 100,
     since_us: Time = 0,
 ) -> Response:
     engine = current()
-    legs = followed(engine, symbol_y), followed(engine, symbol_x)
     try:
-        analysis = engine.analysis(*legs, timeframe, params, bars=limit + params.warm_up)
+        analysis = engine.analysis(*pair, timeframe, params, bars=limit + params.warm_up)
     except TooFewObservations:
         return as_json([])
     return as_json([row for row in analysis.rows(limit) if row["ts_us"] >= since_us])
 
 
 @router.get("/pair/{symbol_x}/{symbol_y}/{timeframe}", summary="The whole analysis of a pair")
-def pair(
-    symbol_x: Leg,
-    symbol_y: Leg,
+def whole_pair(
+    pair: Pair,
     timeframe: str,
     params: Params,
 ) -> Response:
     engine = current()
-    legs = followed(engine, symbol_y), followed(engine, symbol_x)
-    analysis = engine.analysis(*legs, timeframe, params)
-    head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
+    analysis = engine.analysis(*pair, timeframe, params)
+    head = {"symbol_y": pair[0], "symbol_x": pair[1], "timeframe": timeframe, "mode": engine.status().mode}
     return as_json(head | analysis.as_dict())
 
 
@@ -179,8 +192,7 @@ def rule(
 
 @router.get("/signals/{symbol_x}/{symbol_y}/{timeframe}", summary="The signal of a pair at its newest close")
 def signals(
-    symbol_x: Leg,
-    symbol_y: Leg,
+    pair: Pair,
     timeframe: str,
     params: Params,
     rule: Annotated[SignalParams, Depends(rule)],
@@ -189,9 +201,8 @@ def signals(
     ),
 ) -> Response:
     engine = current()
-    legs = followed(engine, symbol_y), followed(engine, symbol_x)
-    found = engine.signal(*legs, timeframe, params, rule, notional)
-    head = {"symbol_y": legs[0], "symbol_x": legs[1], "timeframe": timeframe, "mode": engine.status().mode}
+    found = engine.signal(*pair, timeframe, params, rule, notional)
+    head = {"symbol_y": pair[0], "symbol_x": pair[1], "timeframe": timeframe, "mode": engine.status().mode}
     body = asdict(found) | {"pays": found.pays, "reading": found.reading()}
     derived = {"uncapped": found.opportunity.uncapped, "void": found.opportunity.void}
     return as_json(head | body | {"opportunity": body["opportunity"] | derived})
