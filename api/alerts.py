@@ -9,7 +9,7 @@ import config
 from alerts.rules import Rule, body_of
 from analytics.readings import metrics
 from analytics.resampling import timeframe_us
-from api import schemas
+from api import bodies, schemas
 from api.answers import MAX_ROWS, Part, as_json, link, paged
 from api.conditional import Conditional, IfMatch, tag_rule, version_of
 from engine import Engine, current
@@ -89,20 +89,28 @@ def end_silence(rule_id: str) -> Response:
     return _silenced(rule_id, None)
 
 
-@router.post("/{rule_id}/test", summary="Send a test to the channels of a rule: ok or failed, by channel")
+@router.post(
+    "/{rule_id}/test",
+    response_model=dict[str, str],
+    summary="Send a test to the channels of a rule: ok or failed, by channel",
+)
 def test_rule(rule_id: str) -> Response:
     engine = current()
     return as_json(engine.notifier.test_rule(_find(engine, rule_id)))
 
 
-@router.post("/rehearsal", summary="Would it have fired? A rule over the bars of the past")
+@router.post(
+    "/rehearsal", response_model=bodies.Rehearsed, summary="Would it have fired? A rule over the bars of the past"
+)
 def rehearsal(body: schemas.Rehearsal) -> Response:
     engine = current()
     fields = _checked({**engine.rule_defaults(), **_given(body.rule)})
     return as_json(engine.would_have_fired(fields, body.bars, body.thresholds))
 
 
-@router.get("/metrics", summary="Metrics that a rule may name, of a pair and of a symbol")
+@router.get(
+    "/metrics", response_model=bodies.MetricNames, summary="Metrics that a rule may name, of a pair and of a symbol"
+)
 def metric_names() -> Response:
     return as_json({"pair": metrics(True), "symbol": metrics(False)})
 
@@ -120,7 +128,9 @@ def history(
     return _older(request, rows, limit)
 
 
-@router.get("/history/{event_id}", summary="One alert: its changes, context and outcome")
+@router.get(
+    "/history/{event_id}", response_model=list[bodies.AlertEvent], summary="One alert: its changes, context and outcome"
+)
 def alert(event_id: str) -> Response:
     rows = current().alert_file.event(event_id)
     if not rows:
@@ -128,18 +138,22 @@ def alert(event_id: str) -> Response:
     return as_json(rows)
 
 
-@router.get("/statistics", summary="Firings and outcomes by rule and severity, and how the evaluation stands")
+@router.get(
+    "/statistics",
+    response_model=bodies.Statistics,
+    summary="Firings and outcomes by rule and severity, and how the evaluation stands",
+)
 def statistics() -> Response:
     engine = current()
     return as_json({"rules": engine.alert_file.statistics(), "evaluation": engine.alerts.figures()})
 
 
-@router.get("/channels", summary="How the channels stand")
+@router.get("/channels", response_model=list[bodies.Channel], summary="How the channels stand")
 def channels() -> Response:
     return as_json([asdict(status) for status in current().notifier.status()])
 
 
-@router.post("/channels/{name}/test", summary="Send a test: ok or failed")
+@router.post("/channels/{name}/test", response_model=bodies.Result, summary="Send a test: ok or failed")
 def test_channel(name: str) -> Response:
     return as_json({"result": current().notifier.test(name)})
 
@@ -147,7 +161,11 @@ def test_channel(name: str) -> Response:
 Status = Literal["waiting", "sent", "digest", "dead", "dropped"]
 
 
-@router.get("/outbox", summary="Messages, newest first; `dead` are those that were given up")
+@router.get(
+    "/outbox",
+    response_model=list[bodies.Message],
+    summary="Messages, newest first; `dead` are those that were given up",
+)
 def outbox(
     request: Request,
     status: Status | None = None,
@@ -157,7 +175,12 @@ def outbox(
     return _older(request, current().alert_file.outbox(status, limit + 1, before), limit)
 
 
-@router.post("/outbox/{number}/retry", status_code=202, summary="Send a message again that was given up")
+@router.post(
+    "/outbox/{number}/retry",
+    response_model=bodies.Result,
+    status_code=202,
+    summary="Send a message again that was given up",
+)
 def retry_message(number: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
     current().alert_file.retry(number)
     return as_json({"result": "waiting"}, 202)

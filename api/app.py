@@ -2,14 +2,17 @@
 
 import hmac
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas, streams
 from api.answers import error, refusal
+from api.description import describe
 from api.rate import RateLimit
 from utils import logger
 from utils.errors import PairscopeError
@@ -21,7 +24,10 @@ class Unauthorised(Exception):
     """A call without the token that the settings ask for."""
 
 
-def require_token(request: Request) -> None:
+BEARER = HTTPBearer(auto_error=False, description="PAIRSCOPE_API_TOKEN, where one is set")
+
+
+def require_token(request: Request, _: Annotated[object, Security(BEARER)]) -> None:
     """Let a call pass that carries the configured token, or any call where none is configured."""
     token = request.app.state.token
     given = request.headers.get("authorization", "")
@@ -41,6 +47,7 @@ def build_api(token: str | None = None, per_minute: int = 0) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
+    api.openapi = lambda: describe(api)  # type: ignore[method-assign]
     for part in (routes, alerts, exports, playback, jobs, backtests, scans, streams):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
     if per_minute:
@@ -64,6 +71,8 @@ def _unauthorised(request: Request, exc: Exception) -> JSONResponse:
 
 def _invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
     first = exc.errors()[0]
+    if first["type"] == "json_invalid":
+        return error(400, "bad_request", f"the body is not JSON: {first['ctx']['error']}", position=first["loc"][-1])
     field = ".".join(str(part) for part in first["loc"][1:])
     return error(422, "invalid_input", f"{field}: {first['msg']}, was {str(first.get('input'))[:80]!r}", field=field)
 

@@ -77,7 +77,7 @@ def sources(
     return as_json([asdict(row) for row in engine.backtests.sources(*pair, timeframe)])
 
 
-@router.get("/saved", summary="Runs that were saved, by name")
+@router.get("/saved", response_model=dict[str, object], summary="Runs that were saved, by name")
 def saved() -> Response:
     return as_json(current().backtests.saved())
 

@@ -10,7 +10,7 @@ import config
 from analytics.pair import METHODS, SCALES, PairParams
 from analytics.resampling import timeframe_us
 from analytics.signals import SignalParams
-from api import schemas
+from api import bodies, schemas
 from api.answers import MAX_ROWS, Part, as_json, link, paged
 from api.conditional import Conditional
 from engine import Engine, current
@@ -157,7 +157,9 @@ def analytics(
     return as_json([row for row in analysis.rows(limit) if row["ts_us"] >= since_us])
 
 
-@router.get("/pair/{symbol_x}/{symbol_y}/{timeframe}", summary="The whole analysis of a pair")
+@router.get(
+    "/pair/{symbol_x}/{symbol_y}/{timeframe}", response_model=bodies.Pair, summary="The whole analysis of a pair"
+)
 def whole_pair(
     pair: Pair,
     timeframe: str,
@@ -169,7 +171,9 @@ def whole_pair(
     return as_json(head | analysis.as_dict())
 
 
-@router.get("/microstructure/{symbol}", summary="All measures of one symbol's tape, now")
+@router.get(
+    "/microstructure/{symbol}", response_model=bodies.Microstructure, summary="All measures of one symbol's tape, now"
+)
 def microstructure(symbol: str) -> Response:
     engine = current()
     found = engine.tape(followed(engine, symbol))
@@ -190,7 +194,11 @@ def rule(
     return SignalParams.around(entry_z, exit_z, stop_z)
 
 
-@router.get("/signals/{symbol_x}/{symbol_y}/{timeframe}", summary="The signal of a pair at its newest close")
+@router.get(
+    "/signals/{symbol_x}/{symbol_y}/{timeframe}",
+    response_model=bodies.Signal,
+    summary="The signal of a pair at its newest close",
+)
 def signals(
     pair: Pair,
     timeframe: str,
