@@ -27,6 +27,7 @@ import engine as engines
 from api.app import build_api
 from api.guard import Guard
 from api.metrics import metrics
+from api.streams import STREAMS
 from dashboard.live import routes as live
 from dashboard.navigated import navigated_only
 from utils import logger
@@ -71,14 +72,20 @@ async def lifespan(app: st.App | Starlette) -> AsyncIterator[None]:
     """Engine and live streams, from the first request to the last."""
     logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
     engine = await asyncio.to_thread(start_engine)
-    close_streams_on_signal(live.HUB.close)
+    close_streams_on_signal(close_streams)
     try:
         yield
     finally:
-        live.HUB.close()
+        close_streams()
         await asyncio.to_thread(engine.stop)
         engines.install(None)
         LOG.info("stopped; everything received is stored")
+
+
+def close_streams() -> None:
+    """End what never ends by itself: live charts, and events of the API."""
+    live.HUB.close()
+    STREAMS.close()
 
 
 def close_streams_on_signal(close: Callable[[], None]) -> None:
@@ -114,7 +121,7 @@ token = SETTINGS.api_token.get_secret_value() if SETTINGS.api_token else None
 ROUTES: list[BaseRoute] = [
     Route("/healthz", healthz),
     Route("/metrics", metrics),
-    Mount("/api", app=build_api(token)),
+    Mount("/api", app=build_api(token, SETTINGS.api_rate)),
 ]
 GUARD = Middleware(Guard, hosts=SETTINGS.allowed_hosts, proxies=SETTINGS.trusted_proxies)
 

@@ -178,6 +178,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     # When set, every API call but health needs `Authorization: Bearer <token>`.
     api_token: SecretStr | None = None
+    # Calls of the API that one address may make a minute, more are answered with 429; 0 = no limit. Pages make none.
+    api_rate: int = Field(6_000, ge=0, le=10_000_000)
     # Most trades of one gap that are fetched from the exchange again, the newest; 0 = repair nothing.
     backfill: int = Field(1_000_000, ge=0, le=100_000_000)
     # Trades kept in memory per symbol (40 to 50 bytes each).

@@ -242,9 +242,8 @@ class AlertEngine:
         with self._lock:
             old = self._rules[rule_id]
             body = body_of(old)
-            if version is not None and version != old.version:
-                differs = {n: (body.get(n), v) for n, v in fields.items() if _listed(body.get(n)) != _listed(v)}
-                raise StaleEdit(f"the rule has version {old.version} by now, the edit was made on {version}", differs)
+            differs = {n: (body.get(n), v) for n, v in fields.items() if _listed(body.get(n)) != _listed(v)}
+            _check_version(old, version, differs)
             if {"metric", "condition"} & set(fields) and "expression" not in fields:
                 body["expression"] = ""  # one condition takes its place
             rule = self.checked({**body, **fields, "version": old.version + 1}, rule_id)
@@ -271,15 +270,18 @@ class AlertEngine:
         name = f"{body['name']} (copy)"[:MAX_NAME] if body["name"] else ""
         return self.add({**body, "name": name, "enabled": False, "version": 1})
 
-    def remove(self, rule_id: str) -> None:
+    def remove(self, rule_id: str, version: int | None = None) -> None:
         """Take a rule out of force; its history stays, what of it waits to be sent does not.
 
         Raises
         ------
         KeyError
             No such rule.
+        StaleEdit
+            `version` is the one that was seen, and somebody has changed the rule since.
         """
         with self._lock:
+            _check_version(self._rules[rule_id], version, {})
             del self._rules[rule_id]
             self._scopes = None
             keys = [key for key in self._states if key[0] == rule_id]
@@ -586,6 +588,12 @@ class _Round:
         self.states: dict[tuple[str, str], RuleState] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.seen: tuple[str, int] | None = None
+
+
+def _check_version(rule: Rule, version: int | None, differs: dict[str, tuple[object, object]]) -> None:
+    """Refuse what was decided on another version than the one in force."""
+    if version not in (None, rule.version):
+        raise StaleEdit(f"the rule has version {rule.version} by now, the edit was made on {version}", differs)
 
 
 def _resumed(state: RuleState, seen_us: int | None, now_us: int) -> RuleState:

@@ -2,23 +2,20 @@
 
 import hmac
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from api import backtests, exports, jobs, playback, routes, scans, schemas
+from api import alerts, backtests, exports, jobs, playback, routes, scans, schemas, streams
+from api.answers import error, refusal
+from api.description import describe
+from api.rate import RateLimit
 from utils import logger
-from utils.errors import (
-    AnalysisError,
-    InputError,
-    NotFound,
-    PairscopeError,
-    StaleEdit,
-    StorageError,
-    TooFewObservations,
-)
+from utils.errors import PairscopeError
 
 LOG = logger.get("api")
 
@@ -27,7 +24,10 @@ class Unauthorised(Exception):
     """A call without the token that the settings ask for."""
 
 
-def require_token(request: Request) -> None:
+BEARER = HTTPBearer(auto_error=False, description="PAIRSCOPE_API_TOKEN, where one is set")
+
+
+def require_token(request: Request, _: Annotated[object, Security(BEARER)]) -> None:
     """Let a call pass that carries the configured token, or any call where none is configured."""
     token = request.app.state.token
     given = request.headers.get("authorization", "")
@@ -35,8 +35,8 @@ def require_token(request: Request) -> None:
         raise Unauthorised
 
 
-def build_api(token: str | None = None) -> FastAPI:
-    """The API; `token` is asked of every call when it is given."""
+def build_api(token: str | None = None, per_minute: int = 0) -> FastAPI:
+    """The API; `token` is asked of every call when it is given, and a client gets so many answers a minute (0: any)."""
     api = FastAPI(
         title="Pairscope",
         version="1",
@@ -47,8 +47,11 @@ def build_api(token: str | None = None) -> FastAPI:
         responses={422: {"model": schemas.Error}},
     )
     api.state.token = token
-    for part in (routes, exports, playback, jobs, backtests, scans):
+    api.openapi = lambda: describe(api)  # type: ignore[method-assign]
+    for part in (routes, alerts, exports, playback, jobs, backtests, scans, streams):
         api.include_router(part.router, prefix="/v1", dependencies=[Depends(require_token)])
+    if per_minute:
+        api.add_middleware(RateLimit, per_minute=per_minute)
     api.add_exception_handler(PairscopeError, _refused)  # type: ignore[arg-type]
     api.add_exception_handler(Unauthorised, _unauthorised)
     api.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
@@ -57,27 +60,9 @@ def build_api(token: str | None = None) -> FastAPI:
     return api
 
 
-def error(status: int, code: str, message: str, **details: object) -> JSONResponse:
-    """An error in the one shape that all errors have."""
-    body = {"error": {"code": code, "message": message, "details": details}}
-    return JSONResponse(body, status, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
-
-
 def _refused(request: Request, exc: PairscopeError) -> JSONResponse:
-    match exc:
-        case NotFound():
-            return error(404, f"unknown_{exc.field}", str(exc))
-        case StaleEdit():
-            return error(409, "stale_edit", str(exc), differs={name: list(pair) for name, pair in exc.differs.items()})
-        case InputError():
-            return error(422, "invalid_input", str(exc), field=exc.field)
-        case TooFewObservations():
-            return error(409, "too_few_observations", str(exc), have=exc.have, need=exc.need)
-        case AnalysisError():
-            return error(409, "undefined", str(exc))
-        case StorageError():
-            return error(503, "storage", str(exc))
-    return error(503, "unavailable", str(exc))
+    status, body = refusal(exc)
+    return JSONResponse(body, status)
 
 
 def _unauthorised(request: Request, exc: Exception) -> JSONResponse:
@@ -86,6 +71,8 @@ def _unauthorised(request: Request, exc: Exception) -> JSONResponse:
 
 def _invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
     first = exc.errors()[0]
+    if first["type"] == "json_invalid":
+        return error(400, "bad_request", f"the body is not JSON: {first['ctx']['error']}", position=first["loc"][-1])
     field = ".".join(str(part) for part in first["loc"][1:])
     return error(422, "invalid_input", f"{field}: {first['msg']}, was {str(first.get('input'))[:80]!r}", field=field)
 

@@ -5,18 +5,19 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import pandas as pd
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 import config
 from analytics.backtest import Axes, BacktestParams
 from api import schemas
-from api.jobs import told
-from api.routes import as_json
+from api.answers import Part, as_json, paged
+from api.conditional import Conditional
+from api.jobs import State, told
 from engine import Engine, current
 from engine.backtest_report import BacktestRequest, Report, Walk
 from utils.errors import InputError
 
-router = APIRouter(prefix="/backtests")
+router = APIRouter(prefix="/backtests", route_class=Conditional)
 
 Points = Annotated[int, Query(ge=0, le=1_000_000, description="About so many of the equity; 0 gives every bar")]
 
@@ -24,9 +25,7 @@ Points = Annotated[int, Query(ge=0, le=1_000_000, description="About so many of 
 @router.post("", response_model=schemas.Job, status_code=202, summary="Take up a backtest; how its job stands")
 def start(body: schemas.NewBacktest) -> Response:
     engine = current()
-    response = as_json(told(engine.backtests.start(request_of(engine, body))))
-    response.status_code = 202
-    return response
+    return as_json(told(engine.backtests.start(request_of(engine, body))), 202)
 
 
 def request_of(engine: Engine, body: schemas.NewBacktest) -> BacktestRequest:
@@ -64,8 +63,8 @@ def _axes(params: BacktestParams, given: schemas.GridAxes) -> Axes:
 
 
 @router.get("", response_model=list[schemas.Job], summary="Backtests, newest first")
-def backtests() -> Response:
-    return as_json([told(job) for job in current().backtests.jobs()])
+def backtests(request: Request, part: Part, state: State | None = None) -> Response:
+    return paged(request, [told(job) for job in current().backtests.jobs() if state in (None, job.state)], part)
 
 
 @router.get("/sources", response_model=list[schemas.BarSource], summary="Where bars of a pair can be taken from")
@@ -78,7 +77,7 @@ def sources(
     return as_json([asdict(row) for row in engine.backtests.sources(*pair, timeframe)])
 
 
-@router.get("/saved", summary="Runs that were saved, by name")
+@router.get("/saved", response_model=dict[str, object], summary="Runs that were saved, by name")
 def saved() -> Response:
     return as_json(current().backtests.saved())
 

@@ -11,6 +11,8 @@ from fastapi.responses import StreamingResponse
 
 import config
 from analytics.resampling import timeframe_us
+from api import bodies
+from api.conditional import Conditional
 from api.routes import MAX_BARS, Params, followed
 from data.exporters import FORMATS, Span, Table, manifest, noted
 from engine import Engine, current
@@ -18,7 +20,7 @@ from utils.clock import LATEST_US
 from utils.errors import InputError, NotFound
 from utils.versions import pairscope_version
 
-router = APIRouter(prefix="/export")
+router = APIRouter(prefix="/export", route_class=Conditional)
 
 Form = Literal["csv", "parquet", "ndjson", "xlsx"]
 Symbol = Annotated[str, Query(description="A followed symbol", examples=["BTCUSDT"])]
@@ -107,19 +109,19 @@ def bounded(part: Part) -> Span:
 Bounded = Annotated[Span, Depends(bounded)]
 
 
-@router.get("/ticks" + MANIFEST, summary=SAID)
+@router.get("/ticks" + MANIFEST, response_model=bodies.Manifest, summary=SAID)
 def ticks_manifest(request: Request, form: Form, symbol: Symbol, part: Bounded) -> dict[str, Any]:
     return _manifest(request, form, ticks_of(symbol, part), part)
 
 
-@router.get("/bars" + MANIFEST, summary=SAID)
+@router.get("/bars" + MANIFEST, response_model=bodies.Manifest, summary=SAID)
 def bars_manifest(
     request: Request, form: Form, symbol: Symbol, part: Bounded, timeframe: Timeframe = config.DEFAULT_TIMEFRAME
 ) -> dict[str, Any]:
     return _manifest(request, form, bars_of(symbol, part, timeframe), part)
 
 
-@router.get("/analytics" + MANIFEST, summary=SAID)
+@router.get("/analytics" + MANIFEST, response_model=bodies.Manifest, summary=SAID)
 def analytics_manifest(
     request: Request,
     form: Form,
@@ -132,7 +134,7 @@ def analytics_manifest(
     return _manifest(request, form, analytics_of(symbol_x, symbol_y, params, part, timeframe), part)
 
 
-@router.get("/alerts" + MANIFEST, summary=SAID)
+@router.get("/alerts" + MANIFEST, response_model=bodies.Manifest, summary=SAID)
 def alerts_manifest(request: Request, form: Form, part: Bounded) -> dict[str, Any]:
     return _manifest(request, form, alerts_of(part), part)
 

@@ -2,14 +2,15 @@
 
 from dataclasses import asdict
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api import schemas
-from api.routes import as_json
+from api.answers import Part, as_json, paged
+from api.conditional import Conditional
 from engine import Engine, ReplayPosition, current
 from utils.errors import InputError
 
-router = APIRouter()
+router = APIRouter(route_class=Conditional)
 
 
 @router.get("/replay", response_model=schemas.Replay, summary="How far the replay is; 422 where none is open")
@@ -41,8 +42,8 @@ def _obey(engine: Engine, body: schemas.ReplayCommand) -> ReplayPosition:
 
 
 @router.get("/recordings", response_model=list[schemas.Recorded], summary="Recorded files, newest first")
-def recordings() -> Response:
-    return as_json([asdict(row) for row in current().recordings()])
+def recordings(request: Request, part: Part) -> Response:
+    return paged(request, [asdict(row) for row in current().recordings()], part)
 
 
 @router.post("/recordings", response_model=schemas.Recording, summary="Begin or end the recording of the open market")

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from analytics.scanner import rank
 from analytics.scanner.ranking import DEFAULT, RISING
-from api import schemas
-from api.routes import as_json
+from api import bodies, schemas
+from api.answers import Part, as_json, paged
+from api.conditional import Conditional
+from api.exports import FILE
+from api.jobs import State
 from data.exporters import FORMATS, table_of
 from engine import Engine, ScanRequest, current
 from engine.scan_request import MOST_TABLE_BYTES
@@ -18,9 +22,13 @@ from engine.watchlist import Watched
 from utils.errors import InputError, NotFound
 from utils.jobs import Job
 
-router = APIRouter()
+router = APIRouter(route_class=Conditional)
 
 MOST_ROWS = 10_000
+TABLE = {
+    "text/csv": {"schema": {"type": "string"}, "example": "time,BTCUSDT,ETHUSDT\n2025-01-01T00:00Z,93591.2,3337.1\n"},
+    "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+}
 ScanId = Annotated[str, Path(description="As POST /scans gave it", examples=["scan-1"])]
 Form = Literal["csv", "parquet"]
 
@@ -29,13 +37,13 @@ Form = Literal["csv", "parquet"]
 def start(body: schemas.NewScan) -> Response:
     engine = current()
     job = engine.scans.start(ScanRequest.of(_given(body)))
-    return _accepted(_told(engine, job))
+    return as_json(_told(engine, job), 202)
 
 
 @router.get("/scans", response_model=list[schemas.Scan], summary="Scans, newest first")
-def scans() -> Response:
+def scans(request: Request, part: Part, state: State | None = None) -> Response:
     engine = current()
-    return as_json([_told(engine, job) for job in engine.scans.jobs()])
+    return paged(request, [_told(engine, job) for job in engine.scans.jobs() if state in (None, job.state)], part)
 
 
 @router.get("/scans/{scan_id}", response_model=schemas.Scan, summary="How far a scan is; its summary once it is done")
@@ -65,7 +73,11 @@ def pairs(
     return as_json({"total": len(rows), "offset": offset, "pairs": page.to_dict("records")})
 
 
-@router.get("/scans/{scan_id}/changes", summary="What changed since the scan before of the same source and bar width")
+@router.get(
+    "/scans/{scan_id}/changes",
+    response_model=bodies.ScanChanges,
+    summary="What changed since the scan before of the same source and bar width",
+)
 def changes(scan_id: ScanId) -> Response:
     result = _finished(scan_id)
     found = result.changes
@@ -82,7 +94,12 @@ def changes(scan_id: ScanId) -> Response:
     )
 
 
-@router.get("/scans/{scan_id}/pairs.{form}", response_class=StreamingResponse, summary="All rows of a scan as a file")
+@router.get(
+    "/scans/{scan_id}/pairs.{form}",
+    response_class=StreamingResponse,
+    responses=FILE,
+    summary="All rows of a scan as a file",
+)
 def download(scan_id: ScanId, form: Form, by: str = DEFAULT) -> StreamingResponse:
     write, media = FORMATS[form]
     pieces = write(table_of(rank(_finished(scan_id).found, by)))
@@ -91,27 +108,36 @@ def download(scan_id: ScanId, form: Form, by: str = DEFAULT) -> StreamingRespons
     return StreamingResponse(body, media_type=media, headers=headers)
 
 
-@router.put("/scan-tables/{name}", summary="Hand in a CSV or Parquet file of closes, to be scanned by its name")
+@router.put(
+    "/scan-tables/{name}",
+    response_model=bodies.TableTaken,
+    summary="Hand in a CSV or Parquet file of closes, to be scanned by its name",
+    openapi_extra={"requestBody": {"required": True, "content": TABLE}},
+)
 async def put_table(name: str, request: Request) -> Response:
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MOST_TABLE_BYTES:
             raise InputError(f"a table may have at most {MOST_TABLE_BYTES >> 20} MB", "table")
-    table = current().scans.put_table(name, bytes(body))
+    table = await run_in_threadpool(current().scans.put_table, name, bytes(body))
     return as_json({"name": name, "symbols": table.shape[1], "rows": len(table)})
 
 
 # --- again by time ----------------------------------------------------------------------------------
 
 
-@router.get("/scan-plans", summary="Scans that are made again and again")
+@router.get("/scan-plans", response_model=list[bodies.Plan], summary="Scans that are made again and again")
 def plans() -> Response:
     rows = current().scans.plans().values()
     return as_json([{"request": plan.request.as_dict(), "every_s": plan.every_s} for plan in rows])
 
 
-@router.put("/scan-plans", summary="Make a scan again each so many seconds; every_s null ends the plan of its place")
+@router.put(
+    "/scan-plans",
+    response_model=list[bodies.Plan],
+    summary="Make a scan again each so many seconds; every_s null ends the plan of its place",
+)
 def repeat(body: schemas.ScanPlan) -> Response:
     current().scans.repeat(ScanRequest.of(_given(body.request)), body.every_s)
     return plans()
@@ -120,17 +146,15 @@ def repeat(body: schemas.ScanPlan) -> Response:
 # --- watchlist --------------------------------------------------------------------------------------
 
 
-@router.get("/watchlist", summary="Where each watched pair stands now")
+@router.get("/watchlist", response_model=list[bodies.Standing], summary="Where each watched pair stands now")
 def watchlist() -> Response:
     return as_json([row.as_dict() for row in current().watchlist.standings()])
 
 
-@router.post("/watchlist", status_code=201, summary="Watch a pair")
+@router.post("/watchlist", response_model=schemas.WatchedPair, status_code=201, summary="Watch a pair")
 def watch(body: schemas.WatchedPair) -> Response:
     pair = current().watchlist.add(body.symbol_y, body.symbol_x, body.timeframe)
-    response = as_json(pair._asdict())
-    response.status_code = 201
-    return response
+    return as_json(pair._asdict(), 201)
 
 
 @router.delete("/watchlist/{symbol_y}/{symbol_x}/{timeframe}", status_code=204, summary="Watch a pair no more")
@@ -138,18 +162,23 @@ def unwatch(symbol_y: str, symbol_x: str, timeframe: str) -> None:
     current().watchlist.remove(Watched(symbol_y.upper(), symbol_x.upper(), timeframe))
 
 
-@router.get("/watchlist/rules", summary="Alert rules that hold for every watched pair")
+@router.get(
+    "/watchlist/rules", response_model=list[bodies.ListRuleNow], summary="Alert rules that hold for every watched pair"
+)
 def list_rules() -> Response:
     found = current().watchlist
     return as_json([_rule(rule) | {"firing": found.firing(rule)} for rule in found.rules()])
 
 
-@router.post("/watchlist/rules", status_code=201, summary="Make an alert rule for every watched pair")
+@router.post(
+    "/watchlist/rules",
+    response_model=bodies.ListRule,
+    status_code=201,
+    summary="Make an alert rule for every watched pair",
+)
 def add_list_rule(body: schemas.NewRule) -> Response:
     fields = {name: value for name, value in body.model_dump().items() if value is not None}
-    response = as_json(_rule(current().watchlist.add_rule(fields)))
-    response.status_code = 201
-    return response
+    return as_json(_rule(current().watchlist.add_rule(fields)), 201)
 
 
 @router.delete("/watchlist/rules/{rule_id}", status_code=204, summary="End such a rule on every pair")
@@ -163,12 +192,6 @@ def _rule(rule: Any) -> dict[str, Any]:
 
 def _given(body: schemas.NewScan) -> dict[str, Any]:
     return {name: value for name, value in body.model_dump().items() if value is not None}
-
-
-def _accepted(body: dict[str, Any]) -> Response:
-    response = as_json(body)
-    response.status_code = 202
-    return response
 
 
 def _told(engine: Engine, job: Job) -> dict[str, Any]:

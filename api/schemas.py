@@ -175,6 +175,8 @@ class NewRule(RuleFields):
 class RuleChange(RuleFields):
     """The fields of a rule to be changed; others stay."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"threshold": 2.5, "enabled": False}]})
+
     version: int | None = Field(None, description="The version edited; 409 where there is a newer one")
 
 
@@ -195,7 +197,7 @@ class Rule(BaseModel):
 class SilenceFor(BaseModel):
     """How long a rule is silent."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"for_s": 3600}]})
 
     for_s: float = Field(gt=0, examples=[3600])
 
@@ -203,7 +205,12 @@ class SilenceFor(BaseModel):
 class Rehearsal(BaseModel):
     """A rule to be tried on the past, without being made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"rule": {"metric": "zscore", "condition": "outside", "threshold": 2.0}, "bars": 600}]
+        },
+    )
 
     rule: NewRule
     bars: int = Field(3_600, ge=1, le=20_000)
@@ -278,7 +285,7 @@ class NewScan(BaseModel):
     """What to scan, and how; what is left out keeps its default."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"source": "exchange", "timeframe": "1h", "bars": 500}]}
+        extra="forbid", json_schema_extra={"examples": [{"source": "live", "timeframe": "1s", "bars": 300}]}
     )
 
     source: str | None = Field(None, description="`live`, `stored`, `exchange` or `table`")
@@ -323,7 +330,10 @@ class ScanPairs(BaseModel):
 class ScanPlan(BaseModel):
     """A scan to be made again and again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"request": {"source": "stored", "timeframe": "5m"}, "every_s": 600}]},
+    )
 
     request: NewScan
     every_s: float | None = Field(description="60 to 604,800 seconds; null ends the plan")
@@ -332,7 +342,10 @@ class ScanPlan(BaseModel):
 class WatchedPair(BaseModel):
     """A pair to be watched."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"symbol_y": "ETHUSDT", "symbol_x": "BTCUSDT", "timeframe": "1s"}]},
+    )
 
     symbol_y: str = Field(examples=["ETHUSDT"])
     symbol_x: str = Field(examples=["BTCUSDT"])
@@ -395,10 +408,10 @@ class NewBacktest(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "timeframe": "1m",
-                    "params": {"window": 120, "entry_z": 2.0, "exit_z": 0.5},
-                    "grid": {"window": [60, 120, 240], "entry_z": [1.5, 2.0, 2.5], "exit_z": [0.0, 0.5]},
-                    "walk_forward": {"folds": 5},
+                    "timeframe": "1s",
+                    "params": {"window": 60, "entry_z": 2.0, "exit_z": 0.5},
+                    "grid": {"window": [30, 60], "entry_z": [1.5, 2.0], "exit_z": [0.0, 0.5]},
+                    "walk_forward": {"folds": 2},
                 }
             ]
         },

@@ -122,15 +122,22 @@ def read_states(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def read_alert_history(
-    path: Path, limit: int, rule_id: str | None = None, before: int | None = None
+    path: Path,
+    limit: int,
+    rule_id: str | None = None,
+    before: int | None = None,
+    state: str | None = None,
+    since_us: int | None = None,
 ) -> list[dict[str, Any]]:
     """Changes of state of the alert rules, newest first, without their context; `number` is for the next page.
+
+    Of one rule, before a number, of one state, from a market time on.
 
     Raises
     ------
     StorageError
     """
-    where, values = _chosen(rule_id, before)
+    where, values = _chosen({"rule_id = ?": rule_id, "number < ?": before, "state = ?": state, "at_us >= ?": since_us})
     query = f"select number, {','.join(LISTED)} from alert_event {where} order by number desc limit ?"
     with reading(path) as connection:
         rows = connection.execute(query, (*values, limit)).fetchall()
@@ -192,14 +199,14 @@ def read_statistics(path: Path) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in connection.execute(query).fetchall()]
 
 
-def read_outbox(path: Path, status: str | None, limit: int) -> list[dict[str, Any]]:
-    """Messages, newest first, of one status or all.
+def read_outbox(path: Path, status: str | None, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+    """Messages, newest first, of one status or all; before a number.
 
     Raises
     ------
     StorageError
     """
-    where, values = ("where status = ?", (status,)) if status else ("", ())
+    where, values = _chosen({"status = ?": status, "number < ?": before})
     query = f"select {','.join(OUTBOX_COLUMNS)} from alert_outbox {where} order by number desc limit ?"
     with reading(path) as connection:
         rows = connection.execute(query, (*values, limit)).fetchall()
@@ -232,10 +239,10 @@ def read_waiting(path: Path) -> list[dict[str, Any]]:
     return [json.loads(body) | {"attempts": attempts} for body, attempts in rows]
 
 
-def _chosen(rule_id: str | None, before: int | None) -> tuple[str, tuple[Any, ...]]:
-    parts = [("rule_id = ?", rule_id), ("number < ?", before)]
-    asked = [(text, value) for text, value in parts if value is not None]
-    return f"where {' and '.join(text for text, _ in asked)}" if asked else "", tuple(value for _, value in asked)
+def _chosen(conditions: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """A where clause of the conditions whose value is asked for, and these values."""
+    asked = {text: value for text, value in conditions.items() if value is not None}
+    return f"where {' and '.join(asked)}" if asked else "", tuple(asked.values())
 
 
 def _event(names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:

@@ -108,9 +108,13 @@ class AlertFile:
         """What became of each rule's firings."""
         return alert_rows.read_statistics(self._path)
 
-    def outbox(self, status: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    def history(self, limit: int, **chosen: Any) -> list[dict[str, Any]]:
+        """Changes of state, newest first; `chosen` as `alert_rows.read_alert_history` has it."""
+        return alert_rows.read_alert_history(self._path, limit, **chosen)
+
+    def outbox(self, status: str | None = None, limit: int = 200, before: int | None = None) -> list[dict[str, Any]]:
         """Messages, newest first, of one status ("waiting", "sent", "digest", "dead", "dropped") or all."""
-        return alert_rows.read_outbox(self._path, status, limit)
+        return alert_rows.read_outbox(self._path, status, limit, before)
 
     def retry(self, number: int) -> None:
         """Send a message again that was given up.

@@ -120,6 +120,12 @@ def test_a_call_that_cannot_be_answered_says_why(api, call, status, code, word):
     assert word in error["message"]
 
 
+def test_a_body_that_is_no_json_is_refused_with_the_place(api):
+    answer = api.post("/v1/alerts", content=b'{"metric": ', headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert answer.json()["error"]["details"] == {"position": 11}
+
+
 def test_a_rule_is_made_changed_and_removed(api, engine):
     made = api.post("/v1/alerts", json={"metric": "zscore", "condition": ">", "threshold": 2.0})
     assert made.status_code == 201
