@@ -246,6 +246,7 @@ def test_the_theme_switch_holds_on_every_page_and_over_a_reload(page):
     page.wait_for_selector("h2:has-text('Signals')")
     page.reload()
     page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=30_000)
+    page.wait_for_function("() => document.querySelector('.ps-frame')?.ready")  # before that no key is heard
     page.keyboard.press("t")
     page.wait_for_function(f"() => ({ground})() === '#0c0f16'", timeout=15_000)
 

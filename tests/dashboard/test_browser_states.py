@@ -45,7 +45,7 @@ def test_an_open_page_follows_the_market_through_every_state(server, context, na
         server.state(state)
         badge = BADGES.get(state, state.upper())
         page.wait_for_selector(f".ps-strip .ps-badge:text-is('{badge}')")
-        page.get_by_text(WORDS[state]).first.wait_for()
+        page.get_by_text(WORDS[state]).locator("visible=true").first.wait_for()
         if PAGES[name] in LIVE_CHARTS:
             _settled(page, state)
         _look(page, f"{name.lower()}-{state}", LOOKS if state == "live" else ("dark-1440", "light-390"))
