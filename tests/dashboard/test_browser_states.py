@@ -49,7 +49,7 @@ def test_an_open_page_follows_the_market_through_every_state(server, context, na
         if PAGES[name] in LIVE_CHARTS:
             _settled(page, state)
         _look(page, f"{name.lower()}-{state}", LOOKS if state == "live" else ("dark-1440", "light-390"))
-        assert page.locator("[data-testid=stException]").count() == 0
+        assert page.locator("[data-testid=stException]").all_inner_texts() == []
 
 
 def _settled(page, state: str) -> None:
