@@ -61,9 +61,11 @@ def page(engine: Engine, view: View) -> None:
         with panel("alert", view):
             _event(engine, view, chosen)
         live_panel("channels", view)
-        _channel_tests(engine)
+        with panel("channel tests", view, 0):
+            _channel_tests(engine)
         live_panel("outcomes", view)
-    _dead_letters(engine)
+    with panel("dead letters", view, 0):
+        _dead_letters(engine)
 
 
 def rules_table(engine: Engine, view: View) -> None:
