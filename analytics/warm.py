@@ -1,4 +1,4 @@
-"""Compiles every kernel that a live page calls: `python -m analytics.warm`, once a version, before the start."""
+"""Compiles every kernel of the analytics: `python -m analytics.warm`, once a version, before the start."""
 
 from typing import Any
 
@@ -8,12 +8,14 @@ import pandas as pd
 from analytics.backtest import BacktestParams, backtest, walk_forward
 from analytics.correlation.lead_lag import lead_lag
 from analytics.correlation.widths import correlation_by_width
+from analytics.hedge import kalman
 from analytics.indicators import atr, bollinger, ema, macd, rsi, sma, vwap
-from analytics.microstructure import LiveTape, quote_reading
+from analytics.microstructure import LiveTape, quote_reading, side_accuracy, tick_rule, trade_sizes
 from analytics.microstructure.columns import Rows
 from analytics.pair import METHODS, SCALES, PairParams, analyse_pair
 from analytics.scanner import scan
 from analytics.signals import mean_reversion_signal
+from analytics.zscores import ewm_moments, robust_zscore
 
 
 def warm() -> None:
@@ -24,7 +26,10 @@ def warm() -> None:
     _warm_tape(random)
     for method in METHODS:
         for scale in SCALES:
-            analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1]))
+            analyse_pair(y, x, PairParams(method=method, scale=scale), forming=(y[-1], x[-1])).as_dict()
+    kalman(y, x)
+    robust_zscore(y - 2 * x, 60)
+    ewm_moments(y - 2 * x, 60).after(0.0).zscore  # noqa: B018  a property computes
     _warm_quotes()
     scan(pd.DataFrame({"y": y, "x": x}))
     backtest(y, x, BacktestParams(time_stop=3.0))
@@ -51,6 +56,8 @@ def _warm_tape(random: np.random.Generator) -> None:
     live.reading(int(times[n // 2]))
     live.add(Rows.of(tape, np.arange(n // 2, n)))
     live.reading(int(times[-1]))
+    side_accuracy(tick_rule(price), tape.buyer_is_maker, tape.qty, price)
+    trade_sizes(1 + np.arange(n) / 1e6)  # more sizes than bins
     lead_lag(times, price, times + 1, price, max_lag_us=1_000_000)
     correlation_by_width(times, price, times + 1, price)
     sma(price, 20)

@@ -1,11 +1,13 @@
 """A browser tab under watch: when charts appear, how old the data is that they show, blank frames, bytes received."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+REFRESH_WITHIN_S = 60.0  # beyond the time it is watched
 LAPTOP = {"width": 1440, "height": 900}
 PROBE = (Path(__file__).parent / "probe.js").read_text(encoding="utf-8")
 
@@ -58,12 +60,17 @@ class Tab:
         return float(self.page.evaluate("() => window.__probe.first"))
 
     def watch(self, seconds: float) -> Seen:
-        """What it shows and receives from now on for so long, and until at least one refresh was seen."""
+        """What it shows and receives from now on for so long, and until at least one refresh came and was seen.
+
+        A refresh that is on its way at the beginning may be seen without its bytes, which are counted before.
+        """
         self.page.evaluate("() => Object.assign(window.__probe, { frames: 0, blank: 0, ages: [] })")
-        before = self._received
+        before, until_s = self._received, time.monotonic() + seconds + REFRESH_WITHIN_S
         self.page.wait_for_timeout(1e3 * seconds)
-        self.page.wait_for_function("() => window.__probe.ages.length > 0")
-        probe = self.page.evaluate("() => window.__probe")
+        while not (probe := self.page.evaluate("() => window.__probe"))["ages"] or self._received == before:
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"no refresh within {REFRESH_WITHIN_S:g} s")
+            self.page.wait_for_timeout(20)
         return Seen(probe["ages"], probe["frames"], probe["blank"], self._received - before)
 
     def click_ms(self, button: str, answer: str) -> float:
