@@ -19,9 +19,10 @@ Spec = dict[str, Any]
 
 PANE_GAP = 0.022
 CLIPS = ("clipmin", "clipmax")
-# The drawn part begins on a multiple of this many bars: were it to move with every bar, the base of the legs
-# would move too, and each refresh would have to send every point again.
+# The drawn part begins on a multiple of this many bars: were it to move with every bar, the axes and the base of the
+# legs would move too, and each refresh would have to draw every point again.
 BLOCK_BARS = 60
+DIGITS = 6  # of statistics, whose formats show four at most; prices have more
 EDGE_SHARE = 50  # the room after the newest bar is one of so many parts of the bars drawn, or less
 
 
@@ -39,13 +40,13 @@ def ms(ts_us: np.ndarray) -> np.ndarray:
     return np.asarray(ts_us, np.float64) / US_PER_MS
 
 
-def drawn(values: np.ndarray) -> np.ndarray:
-    """Values to eight significant digits, more than a screen can show.
+def drawn(values: np.ndarray, digits: int = 8) -> np.ndarray:
+    """Values to so many significant digits, more than a screen can show.
 
     Rolling sums that begin at another bar differ in the last bits; without this, each refresh would send all points.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (7 - np.floor(np.log10(np.abs(values))))
+        scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(values))))
         return np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
 
 
@@ -62,7 +63,7 @@ def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more:
         "type": "scatter",
         "mode": "lines",
         "x": x,
-        "y": drawn(y),
+        "y": drawn(y, more.pop("digits", 8)),
         "yaxis": axis,
         "name": name,
         "line": {"color": color, "width": more.pop("width", 1.4), "shape": more.pop("shape", "linear")},
@@ -73,11 +74,24 @@ def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more:
 
 def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, axis: str, name: str, color: str) -> list[Spec]:
     """The area between two lines."""
-    edge = {"width": 0, "hoverinfo": "skip"}
+    edge = {"width": 0, "hoverinfo": "skip", "digits": DIGITS}
     return [
         line(x, low, axis, f"{name}, low", color, **edge),
         line(x, high, axis, f"{name}, high", color, fill="tonexty", fillcolor=color, **edge),
     ]
+
+
+def rebased(spec: Spec) -> Spec:
+    """The figure with traces as they are drawn: times y / base - less, where their `meta` tells these three.
+
+    A live figure travels with prices, which stay what they were when their base moves on; `quick.js` does the same.
+    """
+    return spec | {"data": [_rebased(trace) if "base" in trace.get("meta", ()) else trace for trace in spec["data"]]}
+
+
+def _rebased(trace: Spec) -> Spec:
+    meta = trace["meta"]
+    return trace | {"y": meta["times"] * (np.asarray(trace["y"]) / meta["base"]) - meta["less"]}
 
 
 def domains(heights: Sequence[float]) -> list[tuple[float, float]]:
@@ -117,7 +131,7 @@ def last_value(value: float, text: str, axis: str, theme: Theme, color: str) -> 
         "x": 1.004,
         "xanchor": "left",
         "yref": axis,
-        "y": float(drawn(np.asarray(value, float))) if exists else 0,
+        "y": float(drawn(np.asarray(value, float), DIGITS)) if exists else 0,
         "visible": exists,
         "showarrow": False,
         "bgcolor": theme.tag,

@@ -12,6 +12,7 @@ from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
 from dashboard.charts.base import (
+    DIGITS,
     Mark,
     Spec,
     band,
@@ -22,6 +23,7 @@ from dashboard.charts.base import (
     line,
     ms,
     pane_title,
+    rebased,
     shading,
     steady_range,
     time_axis,
@@ -30,7 +32,10 @@ from dashboard.charts.base import (
 from dashboard.theme import Theme, axis, layout
 
 HEIGHTS = (0.22, 0.19, 0.25, 0.15, 0.13)  # legs, spread, z-score, hedge ratio, correlation
-BP = 10_000.0
+LEGS = {  # what is drawn of a leg: times close / first close - less, and how it is told
+    "bp": ({"times": 10_000, "less": 10_000}, "%{y:.1f} bp"),
+    "log": ({"times": 100, "less": 0}, "%{y:.2f}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,11 @@ class PairChart:
     stop_z: float = math.inf
     rules: Sequence[float] = ()  # levels of z at which alert rules fire
     bars: int = config.CHART_BARS  # newest ones drawn
-    legs: str = "bp"  # change in basis points, or "log": prices rebased to 100 on a logarithmic scale
+    legs: str = "bp"  # change in basis points, or "log": percent of the first on a logarithmic scale
 
 
 def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
-    """The figure as a plain Plotly dictionary."""
+    """The figure as a plain Plotly dictionary; its legs are prices until they are `rebased`."""
     ts_us = analysis.ts_us if analysis.ts_us is not None else np.arange(analysis.n_obs) * timeframe_us(chart.timeframe)
     shown = slice(first_shown(ts_us, timeframe_us(chart.timeframe), chart.bars), None)
     x = ms(ts_us[shown])
@@ -58,32 +63,31 @@ def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
         *_spread(analysis, x, shown, theme),
         *_zscore(analysis, chart, x, shown, theme),
         *_hedge_ratio(analysis, x, shown, theme),
-        line(x, analysis.path.correlation[shown], "y5", "correlation", theme.x_leg, hovertemplate="%{y:.2f}"),
+        line(
+            x,
+            analysis.path.correlation[shown],
+            "y5",
+            "correlation",
+            theme.x_leg,
+            hovertemplate="%{y:.2f}",
+            digits=DIGITS,
+        ),
     ]
     return {"data": data, "layout": _layout(analysis, chart, x, theme)}
 
 
 def pair_figure(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> go.Figure:
     """The figure as a checked `go.Figure`, for pages drawn once, reports and tests."""
-    return go.Figure(pair_spec(analysis, chart, theme))
-
-
-def in_bp(closes: np.ndarray) -> np.ndarray:
-    """Change since the first close, basis points."""
-    return BP * (closes / closes[0] - 1)
-
-
-def rebased(closes: np.ndarray) -> np.ndarray:
-    """Closes as percent of the first."""
-    return 100 * closes / closes[0]
+    return go.Figure(rebased(pair_spec(analysis, chart, theme)))
 
 
 def _legs(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
-    legs = ((analysis.x, chart.symbol_x, theme.x_leg), (analysis.y, chart.symbol_y, theme.y_leg))
-    draw, hover = (rebased, "%{y:.2f}") if chart.legs == "log" else (in_bp, "%{y:.1f} bp")
+    """Closes, with what `rebased` needs to draw their change since the first one shown."""
+    legs = ((analysis.x[shown], chart.symbol_x, theme.x_leg), (analysis.y[shown], chart.symbol_y, theme.y_leg))
+    scale, hover = LEGS[chart.legs]
     return [
-        line(x, draw(closes[shown]), "y", formats.base(symbol), color, hovertemplate=hover)
-        for closes, symbol, color in legs
+        line(x, y, "y", formats.base(symbol), color, hovertemplate=hover, meta=scale | {"base": float(y[0])})
+        for y, symbol, color in legs
     ]
 
 
@@ -94,7 +98,7 @@ def _spread(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -
     unit = "%{y:.4~g}"
     return [
         *band(x, -reach, reach, "y2", "entry band", theme.band),
-        line(x, deviation, "y2", "spread − mean", theme.text, hovertemplate=unit),
+        line(x, deviation, "y2", "spread − mean", theme.text, hovertemplate=unit, digits=DIGITS),
     ]
 
 
@@ -103,7 +107,16 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
     marks = [mark for mark in chart.marks if mark.ts_us / 1_000 >= first]
     above = [mark.value >= 0 for mark in marks]
     return [
-        line(x, analysis.path.zscore[shown], "y3", "z-score", theme.text, width=1.6, hovertemplate="%{y:.2f}"),
+        line(
+            x,
+            analysis.path.zscore[shown],
+            "y3",
+            "z-score",
+            theme.text,
+            width=1.6,
+            hovertemplate="%{y:.2f}",
+            digits=DIGITS,
+        ),
         {
             "type": "scatter",
             "mode": "markers",
@@ -125,7 +138,7 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
 
 def _hedge_ratio(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
     ratio = analysis.path.hedge_ratio[shown]
-    drawn = line(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}")
+    drawn = line(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}", digits=DIGITS)
     reach = 2 * analysis.path.hedge_ratio_stderr[shown]
     return [*band(x, ratio - reach, ratio + reach, "y4", "2 standard errors", theme.band), drawn]
 

@@ -102,7 +102,7 @@ class LiveChart extends Follower {
       // Plotly writes into what it is given; its own copies keep the patches true.
       const config = figure.layout.scene ? CONFIG_3D : CONFIG;
       this.behind = false;
-      await Plotly.react(this.plot, figure.data.map((trace) => ({ ...trace })), structuredClone(figure.layout), config);
+      await Plotly.react(this.plot, figure.data.map(rebased), structuredClone(figure.layout), config);
       drawnWhole(this.plot);
       Object.assign(this.root.dataset, drawn);
     } catch (error) {

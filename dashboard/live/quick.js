@@ -33,7 +33,7 @@ function drawQuickly(plot, figure, operations) {
 function linesOf(plot, figure, moved) {
   const found = [], points = new Map();
   const pointsOf = (i) => {
-    if (!points.has(i)) points.set(i, pixels(plot._fullLayout, plot._fullData[i], figure.data[i]));
+    if (!points.has(i)) points.set(i, pixels(plot._fullLayout, plot._fullData[i], rebased(figure.data[i])));
     return points.get(i);
   };
   for (const i of moved) {
@@ -55,6 +55,13 @@ function linesOf(plot, figure, moved) {
     else if (next?.fill === "tonexty" && !moved.has(i + 1)) return null;
   }
   return found;
+}
+
+// A trace as it is drawn: some travel as prices, which stay what they were when their base moves on.
+function rebased(trace) {
+  if (!trace.meta?.base) return { ...trace };
+  const { times, base, less } = trace.meta;
+  return { ...trace, y: trace.y.map((price) => (price === null ? null : times * (price / base) - less)) };
 }
 
 const groupOf = (plot, i) => plot.querySelector(`.trace${plot._fullData[i].uid}`);
