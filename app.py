@@ -29,6 +29,7 @@ from api.guard import Guard
 from api.metrics import metrics
 from api.streams import STREAMS
 from dashboard.live import routes as live
+from dashboard.live.shell import Shell
 from dashboard.navigated import navigated_only
 from utils import logger
 from utils.errors import PairscopeError, SettingsError
@@ -125,9 +126,11 @@ ROUTES: list[BaseRoute] = [
 ]
 GUARD = Middleware(Guard, hosts=SETTINGS.allowed_hosts, proxies=SETTINGS.trusted_proxies)
 
+PAGES = (GUARD, Middleware(Shell))
+
 navigated_only()
 app = st.App(
-    config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()], middleware=[GUARD]
+    config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()], middleware=PAGES
 )
 
 

@@ -26,7 +26,8 @@ def cpu(request: Request) -> JSONResponse:
 def main() -> None:
     """Serve until a signal comes."""
     simulated.HISTORY_TRADES = int(simulated.HISTORY_S * app.SETTINGS.demo_rate)
-    app.app = st.App(PAGE, lifespan=app.lifespan, routes=[Route("/bench/cpu", cpu), *app.ROUTES, *live.routes()])
+    routes = [Route("/bench/cpu", cpu), *app.ROUTES, *live.routes()]
+    app.app = st.App(PAGE, lifespan=app.lifespan, routes=routes, middleware=app.PAGES)
     app.main()
 
 

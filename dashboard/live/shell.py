@@ -1,0 +1,126 @@
+"""What a browser loads before the first page shows anything: Streamlit's shell and its scripts, without waiting twice.
+
+Two thirds of the time to the first chart are the browser's work on some ninety scripts of Streamlit. Half of them it
+learns of only when a page names a widget; the shell names them from the start, so that they come while the browser is
+busy with the others. And they are kept in memory: reading one from the disk costs the server longer than sending it.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import streamlit
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STATIC = Path(streamlit.__file__).parent / "static"
+SCRIPTS = STATIC / "static" / "js"
+# What every page of ours shows, as Streamlit names the scripts of it.
+SHOWN: tuple[str, ...] = ("BidiComponent", "Html", "ButtonGroup", "Button", "Selectbox", "Multiselect", "TextInput")
+SHOWN += ("NumberInput", "Checkbox", "DownloadButton")
+IMPORTED = re.compile(r'(?:import|from)\s*"\./([\w.-]+\.js)"')
+MOST_BYTES = 16 << 20  # of scripts and styles kept, which are 6 MB for all of our pages
+PARTIAL = ("range", "if-none-match", "if-modified-since", "if-range")  # asks for something else than the whole file
+Kept = tuple[Message, ...]
+
+
+@cache
+def scripts() -> tuple[str, ...]:
+    """Names of the scripts that all pages need and that the shell of Streamlit does not name."""
+    known = (STATIC / "index.html").read_text(encoding="utf-8")
+    found: dict[str, None] = {}
+    waiting = [path.name for name in SHOWN for path in SCRIPTS.glob(f"{name}.*.js")]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = None
+            waiting += IMPORTED.findall((SCRIPTS / name).read_text(encoding="utf-8"))
+    return tuple(name for name in found if name not in known)
+
+
+def links() -> bytes:
+    """The lines of the shell's head that name them."""
+    return "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts()).encode()
+
+
+class Shell:
+    """An ASGI application around Streamlit's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._kept: dict[tuple[str, bool], Kept] = {}
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+        elif scope["path"].startswith("/static/"):
+            await self._file(scope, receive, send)
+        else:
+            await self._app(scope, receive, _Linking(send))
+
+    async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A whole file from memory, where it was asked for before."""
+        headers = Headers(scope=scope)
+        key = scope["path"], "gzip" in headers.get("accept-encoding", "")
+        if any(name in headers for name in PARTIAL):
+            await self._app(scope, receive, send)
+            return
+        if key not in self._kept:
+            said: list[Message] = []
+
+            async def note(message: Message) -> None:
+                said.append(message)
+
+            await self._app(scope, receive, note)
+            self._keep(key, tuple(said))
+            for message in said:
+                await send(message)
+            return
+        for message in self._kept[key]:
+            await send(message)
+
+    def _keep(self, key: tuple[str, bool], said: Kept) -> None:
+        size = sum(len(message.get("body", b"")) for message in said)
+        if said and said[0].get("status") == 200 and self._bytes + size <= MOST_BYTES and key not in self._kept:
+            self._kept[key] = said
+            self._bytes += size
+
+
+class _Linking:
+    """Sends an answer on; of a page, with our links in its head."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_page(message):
+            self._start = message
+        elif self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._linked(self._start)
+
+    async def _linked(self, start: Message) -> None:
+        body = self._body.replace(b"</head>", links() + b"</head>", 1)
+        headers = MutableHeaders(raw=list(start["headers"]))
+        headers["content-length"] = str(len(body))
+        for name in ("etag", "last-modified"):  # of the file, which this is not
+            if name in headers:
+                del headers[name]
+        await self._send({**start, "headers": headers.raw})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_page(start: Message) -> bool:
+    """Whether an answer is HTML as it stands, not compressed and not a part of it."""
+    headers = Headers(raw=start["headers"])
+    return (
+        start["status"] == 200
+        and headers.get("content-type", "").startswith("text/html")
+        and "content-encoding" not in headers
+    )
