@@ -1,21 +1,25 @@
-"""A steady load: nothing is lost, memory does not grow, and what is received is soon readable and on disk."""
+"""A steady load: no trade and no alert is lost, memory does not grow, what comes is soon readable and on disk."""
 
+import json
 import random
 import sqlite3
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from data.alert_rows import read_alert_history
 from tests.chaos.proof import first_ids, reading, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, capture, finish, folder, live, unbalanced
 from tests.fakes.exchange import FakeExchange
+from tests.fakes.tape import Ledger
 from tests.running import Running
 from tests.table import Row, Size, at_most, equal, shown
-from utils.clock import now_us
+from utils.clock import US_PER_S, now_us
 
 NAME = "sustained"
 HELD = 50_000  # trades kept in memory for each symbol: soon as many as there ever will be
@@ -79,12 +83,39 @@ class Probe(threading.Thread):
         return float(np.polyfit(at_s[settled] / 60, megabytes[settled], 1)[0])
 
 
+def add_rule(app: Running, threshold: float) -> None:
+    """A rule that fires again and again: the volume of a second rises above its mean."""
+    rule = {"metric": "volume", "condition": ">", "threshold": threshold, "symbol_y": SYMBOLS[0], "symbol_x": ""}
+    body = json.dumps(rule | {"timeframe": "1s", "cooldown_s": 0}).encode()
+    ask = urllib.request.Request(f"{app.url}/api/v1/alerts", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(ask, timeout=10) as answer:
+        assert answer.status == 201
+
+
+def fired_at(database: Path) -> list[int]:
+    """When the rule fired, by its history: the closes of these bars, microseconds, oldest first."""
+    return [row["at_us"] for row in read_alert_history(database, 1_000_000, state="firing")][::-1]
+
+
+def due_at(ledger: Ledger, threshold: float, first_us: int, last_us: int) -> list[int]:
+    """When it had to, by what the exchange printed, in a span that begins after the first bar it was judged on."""
+    printed = ledger.columns()
+    seconds = printed.ts_us // US_PER_S
+    began = int(seconds[0])
+    above = np.bincount(seconds - began, printed.qty) > threshold
+    closes_us = (began + 1 + np.flatnonzero(above & ~np.roll(above, 1))) * US_PER_S
+    return closes_us[(closes_us >= first_us) & (closes_us <= last_us)].tolist()
+
+
 def _sustained(rate: int, seconds: float) -> Iterator[Row]:
     name = f"{NAME}-{rate}"
     with FakeExchange(symbols=SYMBOLS, seed=SEED, rate=rate) as exchange, folder() as path:
         database = path / "tape.db"
         with capture(exchange, database, buffer=HELD) as app:
             live(app)
+            ledger = exchange.tape.trades[SYMBOLS[0]]
+            threshold = float(np.mean(ledger.columns().qty)) * rate / len(SYMBOLS)
+            add_rule(app, threshold)
             probe, process = Probe(app, exchange, database), psutil.Process(app.process.pid)
             used_s, began_s = _cpu_s(process), time.monotonic()
             probe.start()
@@ -96,10 +127,14 @@ def _sustained(rate: int, seconds: float) -> Iterator[Row]:
             gaps = app.get("/api/v1/gaps")
             finish(app, exchange)
         found = stored_all(database, list(exchange.tape.trades.values()), first_ids(database))
+        began, *fired = fired_at(database) or [0]  # at first the rule did not know the bar before
+        due = due_at(ledger, threshold, began + 1, fired[-1] if fired else began)
         megabytes = database.stat().st_size / 1e6
     yield shown(name, "length", f"{seconds / 60:.3g} min, {found.rows:,} trades, {megabytes:.3g} MB on disk")
     yield equal(name, "lost", 0, found.missed)
     yield equal(name, "stored twice, or with other values", 0, found.repeated + found.invented)
+    yield equal(name, f"of {len(due):,} alerts, missed", 0, len(set(due) - set(fired)))
+    yield equal(name, "alerts twice, or without a reason", 0, len(fired) - len(set(fired) & set(due)))
     yield equal(name, "gaps", 0, len(gaps))
     yield equal(name, "reconnects", 0, status["reconnects"])
     yield equal(name, f"of {len(probe.memory)} status reads, books that do not add up", 0, probe.unbalanced)
