@@ -24,6 +24,7 @@ from data.feeds.klines import Klines
 from data.feeds.rest import Rest
 from data.inventory import Holdings
 from data.session import Session
+from engine.last_scans import LastScan, LastScans
 from engine.scan_request import EXCHANGE, LIVE, STORED, TABLE, ScanRequest, ScanResult
 from utils import logger
 from utils.clock import monotonic_s, now_us
@@ -68,15 +69,6 @@ class Plan:
     due_s: float  # monotonic
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Last:
-    """What of a scan is compared with the next one of its place."""
-
-    at_us: int
-    request: ScanRequest
-    found: pd.DataFrame
-
-
 class _Stage:
     """What a scan is doing, in plain words."""
 
@@ -97,7 +89,7 @@ class Scans:
         self._stages: dict[str, _Stage] = {}
         self._requests: dict[str, ScanRequest] = {}
         self._results: OrderedDict[str, ScanResult] = OrderedDict()
-        self._last: dict[str, _Last] = {}
+        self._last = LastScans(host.settings.database.parent / "scans", COMPARED)
         self._tables: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._rests: dict[str, Rest] = {}
         self._plans: dict[str, Plan] | None = None  # by place; None until the notes are read
@@ -210,8 +202,10 @@ class Scans:
     ) -> ScanResult:
         """The result, beside the last one of its place, whose place it takes."""
         correlations = _correlations(prices)
+        of_market = request.source in (LIVE, STORED) and not request.venue
+        key = f"{request.place} of {self._host.venue}" if of_market else request.place
         with self._lock:
-            last = self._last.get(request.place)
+            last = self._last.get(key)
             result = ScanResult(
                 scan_id=stage.scan_id,
                 request=request,
@@ -225,7 +219,7 @@ class Scans:
                 changes=None if last is None else changes(last.found, found),
             )
             self._results[result.scan_id] = result
-            self._last[request.place] = _Last(result.at_us, request, found[COMPARED])
+            self._last.put(key, LastScan(result.at_us, request, found[COMPARED]))
             rows = sum(len(kept.found) for kept in self._results.values())
             while len(self._results) > 1 and (len(self._results) > RESULTS_KEPT or rows > ROWS_KEPT):
                 rows -= len(self._results.popitem(last=False)[1].found)

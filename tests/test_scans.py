@@ -11,7 +11,7 @@ from analytics.scanner import scan
 from data import sqlite
 from data.feeds import klines as klines_module
 from data.inventory import Holdings, Inventory
-from engine import ScanRequest
+from engine import ScanRequest, last_scans
 from engine import scans as scans_module
 from engine.scans import Scans
 from tests.analytics.universes import families
@@ -106,6 +106,35 @@ def test_what_changed_since_the_last_scan_of_a_place_is_told(scans, host):
     gone = {frozenset(pair) for pair in second.changes.gone}
     was = {frozenset(pair) for pair in first.found.loc[first.found["found"], ["y", "x"]].to_numpy()}
     assert gone and gone <= was and all(left in pair for pair in gone)
+
+
+def test_what_changed_is_told_over_a_restart_and_for_the_same_market_only(scans, host, jobs, caplog):
+    first = done(scans, ScanRequest(bars=200))
+    second = done(Scans(host, jobs), ScanRequest(bars=200, lags="bic"))
+    assert second.before_us == first.at_us and second.before == first.request
+    assert second.changes.kept["qvalue_before"].notna().all() and not second.changes.new
+    folder = host.settings.database.parent / "scans"
+    (file,) = folder.iterdir()
+    assert [path.stat().st_mode & 0o777 for path in (folder, file)] == [0o700, 0o600]
+    host.venue = "another"
+    assert done(Scans(host, jobs), ScanRequest(bars=200)).changes is None
+    host.venue = "demo"
+    file.write_bytes(b"damaged")
+    assert done(Scans(host, jobs), ScanRequest(bars=200)).changes is None and "cannot be read" in caplog.text
+
+
+def test_the_newest_places_are_kept_over_a_restart(scans, host, monkeypatch, caplog):
+    monkeypatch.setattr(last_scans, "FILES_KEPT", 2)
+    for timeframe in ("1m", "5m", "15m"):
+        done(scans, ScanRequest(bars=200, timeframe=timeframe))
+    folder = host.settings.database.parent / "scans"
+    assert len(list(folder.iterdir())) == 2
+    monkeypatch.setattr(last_scans.pyarrow.parquet, "write_table", refused)
+    assert done(scans, ScanRequest(bars=200)).changes is not None and "not kept over a restart" in caplog.text
+
+
+def refused(*_, **__):
+    raise OSError("the disk is full")
 
 
 def test_a_scan_can_be_cancelled_while_it_tests(scans, monkeypatch):
