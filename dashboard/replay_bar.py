@@ -37,21 +37,24 @@ def buttons(place: Mapping[str, Any], name: str) -> None:
             help=f"Go to the next {'full second' if to == 'second' else to} and stand there",
         )
     speed = float(place.get("speed", 1.0))
-    st.session_state[f"{name}-speed"] = speed
+    st.session_state[f"{name}-speed"] = st.session_state[f"{name}-shown"] = speed
     st.selectbox(
         "Speed",
         SPEEDS if speed in SPEEDS else sorted({*SPEEDS, speed}),
         format_func=speed_text,
         key=f"{name}-speed",
         on_change=_change_speed,
-        args=(f"{name}-speed",),
+        args=(name,),
         label_visibility="collapsed",
         width=190,
     )
 
 
-def _change_speed(widget: str) -> None:
-    _tell("speed", st.session_state[widget])
+def _change_speed(name: str) -> None:
+    """Take what was chosen; a browser also sends what it was shown when the bar comes and goes."""
+    chosen = st.session_state[f"{name}-speed"]
+    if chosen != st.session_state.get(f"{name}-shown"):
+        _tell("speed", chosen)
 
 
 def _tell(action: str, *how: Any) -> None:

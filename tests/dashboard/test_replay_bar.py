@@ -1,10 +1,12 @@
 """The replay bar and the list of recordings, over a real engine that plays a recording."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 import engine as engines
+from dashboard import replay_bar
 from dashboard.recordings import row_text, running_text, sessions
 from dashboard.replay_bar import position_text
 from engine import Engine, Recorded
@@ -80,6 +82,17 @@ def test_a_command_without_a_replay_is_said(replayed):
     replayed.switch("demo")
     app.button(key="strip-trade").click().run()
     assert "no recording is being replayed" in app.toast[0].value and not app.exception
+
+
+def test_a_speed_that_a_browser_was_only_shown_is_no_command(monkeypatch):
+    commands = []
+    state = {"bar-speed": 20.0, "bar-shown": 20.0}
+    monkeypatch.setattr(replay_bar, "st", SimpleNamespace(session_state=state))
+    monkeypatch.setattr(replay_bar, "_tell", lambda *command: commands.append(command))
+    replay_bar._change_speed("bar")
+    state["bar-speed"] = 50.0
+    replay_bar._change_speed("bar")
+    assert commands == [("speed", 50.0)]
 
 
 def test_a_recording_is_made_replayed_and_deleted_from_the_page(tmp_path):
