@@ -388,6 +388,7 @@ def rule_from(body: Mapping[str, Any], rule_id: str) -> Rule:
     """A rule from loose fields, as they come from a form, a file or the API.
 
     `symbol` in place of the legs watches one symbol. An expression stands in place of metric, condition and threshold.
+    None gives a field its default.
 
     Raises
     ------
@@ -402,6 +403,7 @@ def rule_from(body: Mapping[str, Any], rule_id: str) -> Rule:
     unknown = sorted(set(body) - set(known) - {"rule_id"})
     if unknown:
         raise InputError(f"unknown field {unknown[0]!r}", unknown[0])
+    known = {name: value for name, value in known.items() if value is not None}
     if known.get("expression"):
         known = _of_expression(known)
     for field in ("metric", "condition", "threshold", "symbol_y", "symbol_x", "timeframe"):

@@ -219,7 +219,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
                 fields[leg] = config.clean_symbol(str(fields[leg]))
             except ValueError as exc:
                 raise InputError(str(exc), leg) from None
-    if fields.get("timeframe", "tick") != "tick":
+    if (fields.get("timeframe") or "tick") != "tick":
         timeframe_us(fields["timeframe"])
     return fields
 

@@ -23,6 +23,12 @@ class Error(BaseModel):
     error: ErrorBody
 
 
+class Body(BaseModel):
+    """What a client sends: nothing that is not known, and nothing of another kind (true is no number)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
 class Tick(BaseModel):
     """One trade."""
 
@@ -132,10 +138,8 @@ class Gap(BaseModel):
     note: str  # why it stays open, where it does
 
 
-class RuleFields(BaseModel):
+class RuleFields(Body):
     """What a rule may be told; what is left out keeps its default, or what it was."""
-
-    model_config = ConfigDict(extra="forbid")
 
     metric: str | None = Field(None, description="See /alerts/metrics; `z_score` is `zscore`")
     condition: str | None = Field(None, description="> >= < <= crosses_above crosses_below outside inside")
@@ -168,14 +172,14 @@ class NewRule(RuleFields):
     """An alert rule to be made; the pair defaults to the configured one."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"metric": "zscore", "condition": ">", "threshold": 2.0}]}
+        json_schema_extra={"examples": [{"metric": "zscore", "condition": ">", "threshold": 2.0}]}
     )
 
 
 class RuleChange(RuleFields):
     """The fields of a rule to be changed; others stay."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"threshold": 2.5, "enabled": False}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"threshold": 2.5, "enabled": False}]})
 
     version: int | None = Field(None, description="The version edited; 409 where there is a newer one")
 
@@ -194,19 +198,18 @@ class Rule(BaseModel):
     suppressed: int
 
 
-class SilenceFor(BaseModel):
+class SilenceFor(Body):
     """How long a rule is silent."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"for_s": 3600}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"for_s": 3600}]})
 
     for_s: float = Field(gt=0, examples=[3600])
 
 
-class Rehearsal(BaseModel):
+class Rehearsal(Body):
     """A rule to be tried on the past, without being made."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"rule": {"metric": "zscore", "condition": "outside", "threshold": 2.0}, "bars": 600}]
         },
@@ -230,10 +233,10 @@ class AlertRow(BaseModel):
     number: int = Field(description="Ask with `before` for those before it")
 
 
-class ReplayCommand(BaseModel):
+class ReplayCommand(Body):
     """What a replay is to do; the fields that the action needs."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "seek", "share": 0.5}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "seek", "share": 0.5}]})
 
     action: Literal["open", "play", "pause", "speed", "step", "seek"]
     recordings: list[str] = Field([], description="open: names of recorded files")
@@ -273,20 +276,18 @@ class Recording(BaseModel):
     reason: str = Field(description="Why it ended, once it has")
 
 
-class RecordingCommand(BaseModel):
+class RecordingCommand(Body):
     """What the recorder is to do."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "start"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "start"}]})
 
     action: Literal["start", "stop"]
 
 
-class NewScan(BaseModel):
+class NewScan(Body):
     """What to scan, and how; what is left out keeps its default."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"source": "live", "timeframe": "1s", "bars": 300}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"source": "live", "timeframe": "1s", "bars": 300}]})
 
     source: str | None = Field(None, description="`live`, `stored`, `exchange` or `table`")
     timeframe: str | None = Field(None, description="Width of a bar; a table has its own")
@@ -327,11 +328,10 @@ class ScanPairs(BaseModel):
     pairs: list[dict[str, object]]
 
 
-class ScanPlan(BaseModel):
+class ScanPlan(Body):
     """A scan to be made again and again."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"request": {"source": "stored", "timeframe": "5m"}, "every_s": 600}]},
     )
 
@@ -339,11 +339,10 @@ class ScanPlan(BaseModel):
     every_s: float | None = Field(description="60 to 604,800 seconds; null ends the plan")
 
 
-class WatchedPair(BaseModel):
+class WatchedPair(Body):
     """A pair to be watched."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"symbol_y": "ETHUSDT", "symbol_x": "BTCUSDT", "timeframe": "1s"}]},
     )
 
@@ -374,14 +373,12 @@ DEFINED: Any = {
     for one in fields(BacktestParams)
 }
 BacktestParameters: Any = create_model(  # the fields of the one class that knows them
-    "BacktestParameters", __config__=ConfigDict(extra="forbid"), **DEFINED
+    "BacktestParameters", __base__=Body, **DEFINED
 )
 
 
-class GridAxes(BaseModel):
+class GridAxes(Body):
     """Values to try; one left out has that of the run alone."""
-
-    model_config = ConfigDict(extra="forbid")
 
     method: list[str] = []
     window: list[int] = []
@@ -389,10 +386,8 @@ class GridAxes(BaseModel):
     exit_z: list[float] = []
 
 
-class WalkForward(BaseModel):
+class WalkForward(Body):
     """How a walk-forward is cut and chosen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     folds: int = 5
     train_parts: int = 2
@@ -400,11 +395,10 @@ class WalkForward(BaseModel):
     choose: str = Field("sharpe", description="sharpe or plateau")
 
 
-class NewBacktest(BaseModel):
+class NewBacktest(Body):
     """What a backtest is asked to do."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

@@ -5,7 +5,8 @@ python -m tests.api.answers      writes api/examples.json anew
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,12 @@ class Calls:
         return until(lambda: self(*call, **values), done, within_s=240)
 
 
-def collect(engine: ScriptedEngine) -> dict[str, Any]:
-    """The JSON answers of every route; the engine replays a recording afterwards."""
-    calls = Calls(TestClient(build_api()))
+def collect(calls: Calls, engine: ScriptedEngine) -> None:
+    """Call every route but those that end the market."""
     calls("POST", "/v1/recordings", body={"action": "start"})
     _print(engine)
     for read in (_capture, _pairs, _alerts, _exports, _backtests, _scans, _watchlist, _streams):
         read(calls)
-    _recordings(calls, engine)
-    return {name: shortened(answer) for name, answer in sorted(calls.answers.items())}
 
 
 def _print(engine: ScriptedEngine) -> None:
@@ -195,23 +193,28 @@ def shortened(value: Any) -> Any:
     return {name: shortened(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
-def collected(folder: Path) -> dict[str, Any]:
-    """The answers of a market made for the purpose."""
+@contextmanager
+def collecting(folder: Path, **options: Any) -> Iterator[tuple[ScriptedEngine, Calls]]:
+    """A market made for the purpose, and every call but those that end it."""
     with receiver(404) as opened:
-        options = {
-            "channels": {"ops": opened.url, "desk": opened.url},
-            "symbols": SYMBOLS,
-            "notify_private": True,
-            "notify_simulated": True,
-        }
-        engine = ScriptedEngine(settings(folder, **options))
+        channels = {"ops": opened.url, "desk": opened.url}
+        options |= {"symbols": SYMBOLS, "channels": channels, "notify_private": True, "notify_simulated": True}
+        engine, calls = ScriptedEngine(settings(folder, **options)), Calls(TestClient(build_api()))
         engine.start()
         engines.install(engine)
         try:
-            return collect(engine)
+            collect(calls, engine)
+            yield engine, calls
         finally:
             engine.stop()
             engines.install(None)
+
+
+def collected(folder: Path) -> dict[str, Any]:
+    """The answers of every route, the first rows of each."""
+    with collecting(folder) as (engine, calls):
+        _recordings(calls, engine)
+    return {name: shortened(answer) for name, answer in sorted(calls.answers.items())}
 
 
 if __name__ == "__main__":

@@ -165,6 +165,14 @@ def test_a_rule_says_all_that_it_was_told(api):
     assert (rule["title"], rule["state"], rule["version"], rule["symbol"]) == ("wide", "OK", 1, None)
 
 
+def test_null_gives_a_field_its_default_back(api):
+    rule = made(api, nodata_s=20, name="wide", enabled=False)
+    changed = api.patch(f"/v1/alerts/{rule['id']}", json={"nodata_s": None, "name": None, "enabled": None}).json()
+    assert (changed["nodata_s"], changed["name"], changed["enabled"]) == (10.0, "", True)
+    missing = api.patch(f"/v1/alerts/{rule['id']}", json={"timeframe": None})
+    assert (missing.status_code, missing.json()["error"]["details"]["field"]) == (422, "timeframe")
+
+
 def test_rules_of_one_symbol_of_an_expression_and_by_other_names(api):
     one = made(api, metric="price", condition=">", symbol="btcusdt", change_s=60)
     assert (one["symbol"], one["symbol_y"], one["symbol_x"]) == ("BTCUSDT", "BTCUSDT", "")
