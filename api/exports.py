@@ -180,8 +180,14 @@ def _sent(found: Download, form: Form) -> StreamingResponse:
     pieces = write(noted(found.table, found.source | {"parameters": found.parameters}))
     body: Iterator[bytes] = chain([next(pieces)], pieces)
     headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{found.name}.{form}', safe='')}",
+        "Content-Disposition": _named(f"{found.name}.{form}"),
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
     return StreamingResponse(body, media_type=media, headers=headers)
+
+
+def _named(file: str) -> str:
+    """The header that gives a download its name. curl reads only the plain form, which has no letters beyond ASCII."""
+    plain = f' filename="{file}";' if file.isascii() else ""
+    return f"attachment;{plain} filename*=UTF-8''{quote(file, safe='')}"

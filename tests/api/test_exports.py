@@ -64,7 +64,8 @@ def test_a_range_begins_where_it_says_and_ends_before_its_end(api):
 
 def test_a_file_has_a_name_and_is_not_guessed_at(api):
     answer = api.get(TICKS)
-    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''BTCUSDT-ticks.csv"
+    name = "attachment; filename=\"BTCUSDT-ticks.csv\"; filename*=UTF-8''BTCUSDT-ticks.csv"
+    assert answer.headers["content-disposition"] == name
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     answer = api.get("/v1/export/bars.parquet?symbol=ETHUSDT&timeframe=15s")
