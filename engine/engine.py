@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -113,7 +113,7 @@ EXPORT_BARS = 20_000  # newest bars in memory that an export looks at beside the
 
 
 class Engine:
-    """Starts once, stops once; everything else may be called from any thread."""
+    """Starts once, stops once; everything else may be called from any thread. As a context manager it does both."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -193,6 +193,15 @@ class Engine:
             if self._session is not None:
                 self._session.stop()
             self._archive.detach("Pairscope was stopped")
+
+    def __enter__(self) -> Self:
+        """Start. Raises as `start` does."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, whatever happened."""
+        self.stop()
 
     def health(self) -> str | None:
         """None while everything works, or the reason why not."""

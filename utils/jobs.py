@@ -71,6 +71,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._results: dict[str, Any] = {}
         self._cancels: dict[str, threading.Event] = {}
+        self._ends: dict[str, threading.Event] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="jobs")
 
     def start(self, kind: str, title: str, work: Callable[[Progress], Any]) -> Job:
@@ -91,7 +92,7 @@ class Jobs:
                 raise PairscopeError(f"{waiting} jobs wait already, the most is {WAITING_MOST}: wait or cancel some")
             job_id = f"{kind}-{next(self._numbers)}"
             job = self._jobs[job_id] = Job(job_id, kind, title, WAITING, 0, 0, now_us(), None, None, "")
-            self._cancels[job_id] = threading.Event()
+            self._cancels[job_id], self._ends[job_id] = threading.Event(), threading.Event()
             self._forget_oldest()
         self._pool.submit(self._do, job_id, work)
         return job
@@ -125,6 +126,19 @@ class Jobs:
         self.job(job_id)
         with self._lock:
             return self._results.get(job_id)
+
+    def wait(self, job_id: str, within_s: float | None = None) -> Job:
+        """How a job stands once it has ended, or after so many seconds; for scripts, which have nothing else to do.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self._lock:
+            end = self._ends.get(job_id)
+        if end is not None:
+            end.wait(within_s)
+        return self.job(job_id)
 
     def cancel(self, job_id: str) -> Job:
         """Ask a job to end; one that waits ends at once.
@@ -172,11 +186,13 @@ class Jobs:
             self._change(job_id, done=done, total=total)
 
     def _change(self, job_id: str, **fields: Any) -> None:
-        self._jobs[job_id] = replace(self._jobs[job_id], **fields)
+        job = self._jobs[job_id] = replace(self._jobs[job_id], **fields)
+        if job.ended:
+            self._ends[job_id].set()
 
     def _forget_oldest(self) -> None:
         """Keep no more ended jobs than `kept`."""
         ended = [job_id for job_id, job in self._jobs.items() if job.ended]
         for job_id in ended[: max(0, len(ended) - self._kept)]:
-            for kept in (self._jobs, self._results, self._cancels):
+            for kept in (self._jobs, self._results, self._cancels, self._ends):
                 kept.pop(job_id, None)

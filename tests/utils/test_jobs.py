@@ -90,3 +90,19 @@ def test_old_results_are_forgotten_and_too_many_jobs_are_refused(jobs):
     with pytest.raises(PairscopeError, match=f"{WAITING_MOST} jobs wait"):
         jobs.start("scan", "one too many", lambda _: None)
     go.set()
+
+
+def test_a_script_waits_for_the_end_of_a_job(jobs):
+    go = threading.Event()
+    job = jobs.start("scan", "waits", lambda progress: go.wait(10))
+    assert jobs.wait(job.job_id, 0.01).state in ("waiting", "running")
+    go.set()
+    assert jobs.wait(job.job_id).state == "done" and jobs.wait(job.job_id, 0).ended
+    blocked = jobs.start("scan", "holds the thread", lambda progress: until(progress.cancelled, bool))
+    waiting = jobs.start("scan", "never begins", lambda progress: None)
+    jobs.cancel(waiting.job_id)
+    assert jobs.wait(waiting.job_id).state == "cancelled"
+    jobs.cancel(blocked.job_id)
+    assert jobs.wait(blocked.job_id).state == "cancelled"
+    with pytest.raises(NotFound):
+        jobs.wait("scan-99")
