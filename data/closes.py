@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from analytics.resampling import timeframe_us
 from data.sqlite import reading
-from utils.clock import us_from_epoch, us_from_iso
+from utils.clock import LATEST_US, us_from_epoch, us_from_iso
 from utils.errors import InputError
 
 MOST_BYTES = 64 << 20  # of a file, and of what is read from it
@@ -46,8 +46,10 @@ def stored_closes(
     symbols: Iterable[str],
     bars: int,
     told: Callable[[str], None] = lambda symbol: None,
+    *,
+    until_us: int = LATEST_US,
 ) -> pd.DataFrame:
-    """Closes of the newest `bars` bar widths of which the file has a bar of any of these symbols.
+    """Closes of the newest `bars` bar widths of which the file has a bar of any of these symbols, opened before a time.
 
     `told` hears of each symbol before it is read, and may end it by raising.
 
@@ -55,12 +57,13 @@ def stored_closes(
     ------
     StorageError, TimeframeError
     """
-    query = "select ts_us, close from bar where (venue, symbol, timeframe) = (?, ?, ?) order by ts_us desc limit ?"
+    bar = "bar where (venue, symbol, timeframe) = (?, ?, ?) and ts_us < ?"
+    query = f"select ts_us, close from {bar} order by ts_us desc limit ?"
     columns = {}
     for symbol in symbols:
         told(symbol)
         with reading(path) as connection:
-            rows = connection.execute(query, (venue, symbol, timeframe, bars)).fetchall()
+            rows = connection.execute(query, (venue, symbol, timeframe, until_us, bars)).fetchall()
         times, closes = zip(*rows, strict=True) if rows else ((), ())
         columns[symbol] = pd.Series(closes, np.array(times, np.int64), np.float64)
     newest_us = max((int(column.index[0]) for column in columns.values() if len(column)), default=0)

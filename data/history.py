@@ -10,12 +10,15 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from analytics.resampling import BarColumns, Parts, timeframe_us
+from analytics.resampling import BarColumns, Parts, aggregate, timeframe_us
 from data import sqlite, stored
 from data.archive import Archive
+from data.sqlite import BAR_COLUMNS, BAR_TYPES
 from data.stored import SLACK_US, Owner, Span
 from data.trades import Trade, Trades
+from utils.clock import LATEST_US
 
 MINUTE = "1m"  # of this width a session stores bars of every symbol, and an import those of its trades
 MOST_ROWS = 30_000  # stored bars read for one width
@@ -55,6 +58,38 @@ def before(path: Path, owner: Owner, timeframe: str, first: Trade) -> History | 
             edge, whole = _edge(path, owner, seam_us, first)
             return _history(bars, source_us, width_us, edge, () if whole else ((seam_us, first.ts_us),))
     return None
+
+
+def stored_bars(
+    path: Path, venue: str, symbol: str, timeframe: str, since_us: int = 0, until_us: int = LATEST_US
+) -> pd.DataFrame:
+    """The stored bars that open between two times, the later left out, as a frame like that of `analytics.resampling`.
+
+    Before the first one of this width come those made of stored minutes that lead up to it without a hole.
+
+    Raises
+    ------
+    StorageError, TimeframeError
+    """
+    width_us, minute_us = timeframe_us(timeframe), timeframe_us(MINUTE)
+    own = _frame(path, venue, symbol, timeframe, Span(since_us, until_us))
+    if width_us == minute_us or width_us % minute_us:
+        return own
+    until_us = int(own.index.asi8[0]) if len(own) else until_us
+    minutes = _frame(path, venue, symbol, MINUTE, Span(since_us, until_us))
+    if len(own) and not (minutes.index.asi8[-1:] == until_us - minute_us).any():
+        return own
+    holes = np.flatnonzero(np.diff(minutes.index.asi8) != minute_us)
+    earlier = aggregate(minutes[holes[-1] + 1 if holes.size else 0 :], timeframe)
+    return pd.concat([frame for frame in (earlier, own) if len(frame)] or [own])
+
+
+def _frame(path: Path, venue: str, symbol: str, timeframe: str, span: Span) -> pd.DataFrame:
+    """Stored bars of one width."""
+    pages = list(stored.bar_pages(path, venue, symbol, timeframe, span))
+    bars = pd.concat(pages) if pages else pd.DataFrame(columns=["ts_us", *BAR_COLUMNS]).astype(BAR_TYPES)
+    times = bars.pop("ts_us").to_numpy(np.int64)
+    return bars.set_index(pd.DatetimeIndex(times.view("M8[us]"), tz="UTC", name="time"))
 
 
 def _edge(path: Path, owner: Owner, seam_us: int, first: Trade) -> tuple[Trades, bool]:

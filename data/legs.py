@@ -62,7 +62,12 @@ def trades_of(session: Session, symbol_y: str, symbol_x: str, since_us: int, lim
 
     Of each leg `limit` at most, none older than `since_us`. By id; a time that steps back counts as the one before.
     """
-    y, x = (_onward(session.buffer.snapshot(symbol, since_us, limit)) for symbol in (symbol_y, symbol_x))
+    return together(*(session.buffer.snapshot(symbol, since_us, limit) for symbol in (symbol_y, symbol_x)))
+
+
+def together(y: Trades, x: Trades) -> tuple[Trades, Trades]:
+    """Trades of two legs, over the stretch of time that both cover; a time that steps back counts as the one before."""
+    y, x = _onward(y), _onward(x)
     if len(y) and len(x):
         begun = max(int(y.ts_us[0]), int(x.ts_us[0]))
         y, x = (leg[int(np.searchsorted(leg.ts_us, begun)) :] for leg in (y, x))

@@ -12,11 +12,13 @@ import numpy as np
 
 from analytics.resampling import fill, summarise, timeframe_us
 from data.feeds.replay import ReplayFeed
+from data.history import MINUTE
 from data.legs import legs
 from data.session import Session
 from data.sqlite import read_timeframes
 from data.stored import Owner, Span, bar_pages, read_trade_spans, trade_pages
 from data.trades import Trades
+from utils.clock import LATEST_US
 from utils.errors import Cancelled, InputError, NotFound
 
 MOST_TRADES = 40_000_000  # that are read at a time: 33 bytes each
@@ -60,6 +62,9 @@ class _Leg:
         return _Leg(self.ts_us[rows], self.close[rows], self.complete[rows])
 
 
+_NOTHING = _Leg(np.empty(0, np.int64), np.empty(0), np.empty(0, bool))
+
+
 def of_market(session: Session, pair: tuple[str, str], timeframe: str, rows: int) -> PairBars:
     """The newest closed bars of the open market: those in memory, which pages show, and live ones in the file before.
 
@@ -79,9 +84,18 @@ def of_market(session: Session, pair: tuple[str, str], timeframe: str, rows: int
 
 
 def of_file(
-    path: Path, venue: str, pair: tuple[str, str], timeframe: str, rows: int, cancel: Cancel | None = None
+    path: Path,
+    venue: str,
+    pair: tuple[str, str],
+    timeframe: str,
+    rows: int,
+    cancel: Cancel | None = None,
+    *,
+    until_us: int = LATEST_US,
 ) -> PairBars:
-    """The newest stored bars of a venue: of this width, else made of narrower ones, else of trades.
+    """The newest stored bars of a venue that open before a time: of this width, else of narrower ones, else of trades.
+
+    Before the first of them come those made of stored minutes, which are kept of every symbol.
 
     Raises
     ------
@@ -93,12 +107,11 @@ def of_file(
     stored = set(read_timeframes(path, venue, pair[0])) & set(read_timeframes(path, venue, pair[1]))
     fitting = [name for name in stored if width_us % timeframe_us(name) == 0]
     if not fitting:
-        return _of_stored_trades(path, venue, pair, timeframe, rows, cancel)
-    narrow = max(fitting, key=timeframe_us)
-    times = width_us // timeframe_us(narrow)
-    span = Span(limit=rows * times)
-    y, x = (_wider(_read_bars(path, venue, symbol, narrow, span), width_us, times) for symbol in pair)
-    made = f"{narrow} bars" if times > 1 else "bars"
+        return _of_stored_trades(path, venue, pair, timeframe, rows, cancel, until_us)
+    widest = max(fitting, key=timeframe_us)
+    widths = [widest, MINUTE] if MINUTE in fitting and widest != MINUTE else [widest]
+    y, x = (_of_stored_bars(path, (venue, symbol, timeframe), widths, rows, until_us) for symbol in pair)
+    made = "bars" if widest == timeframe else f"{widest} bars"
     return _together(y, x, timeframe, rows, f"stored {made}, {venue}")
 
 
@@ -128,14 +141,14 @@ def of_recordings(
 
 
 def _of_stored_trades(
-    path: Path, venue: str, pair: tuple[str, str], timeframe: str, rows: int, cancel: Cancel | None
+    path: Path, venue: str, pair: tuple[str, str], timeframe: str, rows: int, cancel: Cancel | None, until_us: int
 ) -> PairBars:
     width_us = timeframe_us(timeframe)
     spans = {row.symbol: row for row in read_trade_spans(path, 0.0) if row.venue == venue and row.symbol in pair}
     absent = [symbol for symbol in pair if symbol not in spans]
     if absent:
         raise NotFound(f"nothing of {', '.join(absent)} is stored of {venue}", "source")
-    last_us = min(row.last_us for row in spans.values()) // width_us * width_us
+    last_us = min(until_us, *(row.last_us for row in spans.values())) // width_us * width_us
     since_us = max(max(row.first_us for row in spans.values()), last_us - rows * width_us)
     span = Span(since_us, last_us + width_us)
 
@@ -147,10 +160,22 @@ def _of_stored_trades(
     return _together(leg(pair[0]), leg(pair[1]), timeframe, rows, f"stored trades, {venue}")
 
 
+def _of_stored_bars(path: Path, bars: tuple[str, str, str], widths: Iterable[str], rows: int, until_us: int) -> _Leg:
+    """The newest bars of venue, symbol and timeframe, of bars of some widths, each before the first of those so far."""
+    venue, symbol, timeframe = bars
+    width_us, held = timeframe_us(timeframe), _NOTHING
+    for width in widths:
+        times, missing = width_us // timeframe_us(width), rows - held.ts_us.size
+        if missing > 0:
+            span = Span(until_us=int(held.ts_us[0]) if held.ts_us.size else until_us, limit=missing * times)
+            held = _joined(_wider(_read_bars(path, venue, symbol, width, span), width_us, times), held)
+    return held
+
+
 def _read_bars(path: Path, venue: str, symbol: str, timeframe: str, span: Span) -> _Leg:
     pages = list(bar_pages(path, venue, symbol, timeframe, span))
     if not pages:
-        return _Leg(np.empty(0, np.int64), np.empty(0), np.empty(0, bool))
+        return _NOTHING
     columns = [np.concatenate([page[name].to_numpy() for page in pages]) for name in ("ts_us", "close", "complete")]
     return _Leg(columns[0], columns[1], columns[2].astype(bool))
 
@@ -175,7 +200,7 @@ def _of_trades(trades: Trades, width_us: int, contiguous: bool) -> _Leg:
     """Closed bars of trades by increasing id; those around a missing id, and the first, are not complete."""
     parts = summarise(trades, width_us)
     if not len(parts):
-        return _Leg(np.empty(0, np.int64), np.empty(0), np.empty(0, bool))
+        return _NOTHING
     first, last = int(parts.number[0]), int(parts.number[-1])
     made = fill(parts, first, last, width_us)
     complete = made.complete.copy()

@@ -40,6 +40,8 @@ def test_stored_closes_stand_on_one_grid_and_end_at_the_newest(file):
     assert table["B"].isna().sum() == 20 and table["B"].iloc[-1] == 149.0
     assert table["NONE"].isna().all()
     assert stored_closes(file, "demo", "5m", ("A", "B"), 40).empty
+    earlier = stored_closes(file, "demo", "1m", ("A", "B"), 40, until_us=int(table.index.asi8[-1]))
+    assert earlier.index.asi8.tolist() == [BEGIN_US + at * MINUTE_US for at in range(9, 49)]
 
 
 TIMES = pd.date_range("2025-10-02", periods=4, freq="h", tz="UTC")

@@ -1,10 +1,12 @@
 """Bars for a look back: the same wherever they are kept, with every hole and loss marked."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analytics.resampling import aggregate, bars
 from data import pair_bars, sqlite
+from data.history import stored_bars
 from data.pair_bars import of_file, of_recordings
 from data.trades import Trades
 from tests.fakes.feed import T0, S
@@ -121,3 +123,46 @@ def test_what_is_not_there_is_refused_by_name(tape, tmp_path, monkeypatch):
     monkeypatch.setattr(pair_bars, "MOST_TRADES", 1_000)
     with pytest.raises(InputError, match="at most 1,000 trades"):
         of_file(path, "binance-um", (Y, X), "1s", 100_000)
+
+
+def test_minutes_lead_up_to_wider_bars(tape, tmp_path):
+    """A width that is looked at since a while only: of it the file has few bars, of minutes it has all."""
+    by_symbol, _ = tape
+    path, whole = written(tmp_path, by_symbol, ["1m"], keep_trades=False), {}
+    connection = sqlite.open_writer(path)
+    for symbol, trades in by_symbol.items():
+        whole[symbol] = bars(trades, "2m")[:-1]
+        with sqlite.transaction(connection):
+            sqlite.put_bars(connection, "binance-um", symbol, "2m", whole[symbol][-2:])
+    connection.close()
+    found = of_file(path, "binance-um", (Y, X), "2m", 100)
+    assert found.ts_us.tolist() == whole[Y].index.asi8.tolist() and found.n == 4
+    assert found.y.tolist() == whole[Y]["close"].tolist() and found.x.tolist() == whole[X]["close"].tolist()
+    until_us = int(whole[Y].index.asi8[-1])
+    cut = of_file(path, "binance-um", (Y, X), "2m", 3, until_us=until_us)
+    assert cut.ts_us.tolist() == found.ts_us[:3].tolist() and cut.y.tolist() == found.y[:3].tolist()
+    for symbol in (Y, X):
+        frame = stored_bars(path, "binance-um", symbol, "2m")
+        pd.testing.assert_frame_equal(frame, whole[symbol].assign(complete=frame["complete"]), check_freq=False)
+        assert frame["complete"].iloc[1:].all()
+        part = stored_bars(path, "binance-um", symbol, "2m", int(frame.index.asi8[1]), until_us)
+        pd.testing.assert_frame_equal(part, frame[1:3], check_freq=False)
+        seconds = stored_bars(path, "binance-um", symbol, "1s")
+        assert seconds.empty and list(seconds) == list(frame)
+
+
+def test_minutes_before_a_hole_are_left_out(tape, tmp_path):
+    by_symbol, _ = tape
+    path = written(tmp_path, by_symbol, ["1m", "2m"], keep_trades=False)
+    connection = sqlite.open_writer(path)
+    newest = int(stored_bars(path, "binance-um", Y, "2m").index.asi8[-1])
+    connection.execute("delete from bar where timeframe = '2m' and ts_us < ?", (newest,))
+    connection.execute("delete from bar where timeframe = '1m' and ts_us = ?", (newest - 4 * MINUTE,))
+    connection.commit()
+    found = stored_bars(path, "binance-um", Y, "2m")
+    assert found.index.asi8.tolist() == [newest - 4 * MINUTE, newest - 2 * MINUTE, newest]
+    assert not found["complete"].iloc[0]  # of its minutes one is lost
+    connection.execute("delete from bar where timeframe = '1m' and ts_us = ?", (newest - MINUTE,))
+    connection.commit()
+    connection.close()
+    assert stored_bars(path, "binance-um", Y, "2m").index.asi8.tolist() == [newest]
