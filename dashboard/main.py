@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.live.component import frame
 from dashboard.login import may_see
 from dashboard.markup import empty, style
+from dashboard.notebook import notebook
 from dashboard.sidebar import sidebar
 from dashboard.strip import status_strip
 from dashboard.view import View
@@ -81,6 +82,7 @@ def run(page: Callable[[Engine, View], None]) -> None:
     engine = current()
     view, _ = View.from_query(st.session_state["view"], engine.symbols)
     page(engine, view)
+    notebook(engine, view, st.session_state["page"])
 
 
 if __name__ == "__main__":

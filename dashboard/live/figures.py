@@ -1,6 +1,6 @@
 """The live figures by name: what each depends on and how it is built from the engine, or what stands in its place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,10 +125,14 @@ def silent_legs(engine: Engine, symbols: list[str]) -> dict[str, str] | None:
     return {"state": "stale", "text": ", ".join(stale)} if stale else None
 
 
+def warm_up_bars(indicators: Collection[str]) -> int:
+    """Bars before the first one drawn that indicators are computed on."""
+    return DAY_BARS if "vwap" in indicators else WARM_UP_BARS if indicators else 0
+
+
 def _candles(engine: Engine, view: View, theme: Theme) -> Spec:
     width_us, chosen = timeframe_us(view.timeframe), view.indicators
-    warm_up = DAY_BARS if "vwap" in chosen else WARM_UP_BARS if chosen else 0
-    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS + warm_up)
+    frame = engine.bars(view.symbol, view.timeframe, config.CHART_BARS + warm_up_bars(chosen))
     if not len(frame):
         raise TooFewObservations(0, 1)
     return candles_spec(frame, view.symbol, view.timeframe, width_us, theme, chosen, view.span)

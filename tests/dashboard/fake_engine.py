@@ -141,6 +141,7 @@ class FakeEngine:
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
         self.quoted = True
+        self.session = SimpleNamespace(feed=SimpleNamespace(stream="aggTrade"))
         self.imports: Any = SimpleNamespace(jobs=list)
         self.kept = {"guide dismissed": "1"}
         self.failing = False
