@@ -17,7 +17,9 @@ TICKS = [
     ("ticks/sanket_ticks_20251216.db.gz", "", 45_030 - 63, 63, ("binance-um", "ticks")),
     ("ticks/rushi_ticks_20251217.db.gz", "", 8_470 - 17, 17, ("binance-um", "ticks")),
     ("ws/usdm_btcusdt_20240808.gz", "", 21_313, 0, ("binance-um", "trade")),
+    ("ws/usdm_ethusdt_20240808.gz", "", 14_076, 0, ("binance-um", "trade")),
     ("ws/spot_btcusdt_20240808.gz", "", 9_757, 0, ("binance-spot", "trade")),
+    ("ws/spot_ethusdt_20240808.gz", "", 6_106, 0, ("binance-spot", "trade")),
     ("ws/usdm_btcusdt_20230404.dat.gz", "", 2_197, 0, ("binance-um", "trade")),
     ("ws/cryptofeed_usdm_20210722.ws.txt.gz", "", 91, 0, ("binance-um", "aggTrade")),
     ("ws/cryptofeed_spot_20211012.ws.txt.gz", "", 2, 0, ("binance-spot", "aggTrade")),
@@ -25,10 +27,11 @@ TICKS = [
 BARS = [
     ("trades/spot_btcusdt_ohlcv_1min_202602.csv.gz", "1m", 40_320),
     ("klines/dump_format_1m/ADABTC-1m-2021-11-27.csv", "1m", 10),
-    ("klines/usdm_1h_202510/4USDT_1h.csv", "1h", 365),
-    ("klines/usdm_1h_202510/LABUSDT_1h.csv", "1h", 146),
-    ("klines/usdm_1h_2024_tz3/BTCUSDT_1h.csv.gz", "1h", 2_000),
 ]
+HOURLY = ("usdm_1h_202510", "usdm_1h_2024_tz3")  # folders of 100 and 28 files, all whole
+LISTED_LATE = {"4USDT": 365, "KGENUSDT": 386, "LYNUSDT": 417, "CLOUSDT": 221, "LABUSDT": 146}
+MOST_HOURS = range(501, 504)  # of the others of 2025-10
+HOURS_2024 = 2_000
 REFUSED = [
     "econometrics/macrodata.csv",
     "econometrics/crude.csv.gz",
@@ -65,14 +68,34 @@ def test_what_is_no_market_data_is_refused(name):
         plan(market(name))
 
 
-def test_every_hourly_file_is_previewed_whole():
-    files = sorted(MARKET.glob("klines/usdm_1h_*/*.csv*"))
-    if not files:
+def recorded(pattern):
+    """The recordings of a pattern, as names; the test is skipped where there are none."""
+    found = sorted(path.relative_to(MARKET).as_posix() for path in MARKET.glob(pattern) if path.is_file())
+    if not found:
         pytest.skip("recorded market data is not on this machine")
-    plans = {path.name.split("_")[0]: plan(path) for path in files}
-    assert len(files) == 128
-    assert {made.options.symbol for made in plans.values()} == plans.keys()
-    assert {made.options.timeframe for made in plans.values()} == {"1h"}
+    return found
+
+
+@pytest.mark.parametrize("folder", HOURLY)
+def test_every_hourly_file_imports_with_its_rows(place, folder):
+    names = recorded(f"klines/{folder}/*.csv*")
+    done = {result.symbols[0]: result for result in (place.take(MARKET / name) for name in names)}
+    assert len(done) == {"usdm_1h_202510": 100, "usdm_1h_2024_tz3": 28}[folder]
+    assert {(one.rejected_rows, one.known, one.timeframe, one.venue) for one in done.values()} == {
+        (0, 0, "1h", "binance-um")
+    }
+    if folder == "usdm_1h_2024_tz3":
+        assert {one.added for one in done.values()} == {HOURS_2024}
+    else:
+        assert {symbol: one.added for symbol, one in done.items() if one.added not in MOST_HOURS} == LISTED_LATE
+    stored = {symbol: (rows, whole) for _, symbol, _, rows, whole, _ in place.bars()}
+    assert stored == {symbol: (one.added, one.added - 1) for symbol, one in done.items()}  # the last may be open
+
+
+def test_no_recorded_file_is_left_out():
+    told = {case[0] for case in (*TICKS, *BARS)} | set(REFUSED)
+    hourly = {name for folder in HOURLY for name in recorded(f"klines/{folder}/*.csv*")}
+    assert told | hourly == {name for name in recorded("*/**/*") if not name.endswith("SHA256SUMS")}
 
 
 def test_bars_of_imported_trades_are_those_of_another_program(place):
