@@ -16,6 +16,7 @@ from utils.errors import InputError
 CHUNK = 1 << 20  # bytes read at once
 PIECE = 8 << 20  # bytes of whole lines that are read as one table: about 100,000 trades
 MOST_LINE = 1 << 20  # bytes; no row of a market is longer
+MOST_LINES = 120_000  # made into rows at once: what each takes as an object does not depend on its bytes
 MOST_PRODUCED = 64 << 30  # bytes that may come out of one file: 800 million trades
 MOST_RATIO = 200  # bytes out of one byte in; archives of trades have 5 to 10 ...
 RATIO_FROM = 32 << 20  # ... looked at from so many bytes on
@@ -57,7 +58,7 @@ class Source:
         try:
             for data in self._unpacked():
                 produced += len(data)
-                self._check(produced)
+                self.check_produced(produced)
                 yield data
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as exc:
             raise InputError(
@@ -123,7 +124,8 @@ class Source:
                 self.consumed += len(data)
                 yield data
 
-    def _check(self, produced: int) -> None:
+    def check_produced(self, produced: int) -> None:
+        """Refuse what unpacks to more than market data does. Raises InputError."""
         if produced > MOST_PRODUCED:
             raise InputError(f"{self.path.name} unpacks to more than {MOST_PRODUCED:,} bytes", "file")
         if self.packing and produced > max(RATIO_FROM, MOST_RATIO * self.size):
@@ -131,6 +133,17 @@ class Source:
                 f"{self.path.name} unpacks to more than {MOST_RATIO} times its {self.size:,} bytes: no market data",
                 "file",
             )
+
+
+def parts_of(piece: bytes) -> Iterator[tuple[bytes, int]]:
+    """A piece in parts of at most MOST_LINES line ends or so, each with their number; most pieces are one part."""
+    breaks = piece.count(b"\n")
+    middle = piece.find(b"\n", len(piece) // 2) + 1
+    if breaks <= MOST_LINES or not 0 < middle < len(piece):
+        yield piece, breaks
+        return
+    for half in (piece[:middle], piece[middle:]):
+        yield from parts_of(half)
 
 
 def _last_break(parts: list[bytes]) -> int:
@@ -164,9 +177,11 @@ def open_source(path: Path) -> Source:
     source = Source(path, status.st_size, "", path.name, "text")
     if head.startswith(GZIP_MAGIC):
         source.packing, source.member = "gzip", path.name.removesuffix(".gz")
+        source.check_produced(_stated_by_gzip(path))
     elif head.startswith(ZIP):
-        source.member, source.form = _member(path)
+        source.member, source.form, stated = _member(path)
         source.packing = "zip" if source.form == "text" else ""
+        source.check_produced(stated)
     return _with_form(source)
 
 
@@ -206,8 +221,15 @@ def _encoding(beginning: bytes, name: str) -> str:
     return "utf-8"
 
 
-def _member(path: Path) -> tuple[str, str]:
-    """The one member of a zip that holds data, and what it is."""
+def _stated_by_gzip(path: Path) -> int:
+    """Bytes that a gzip says it holds; may be false, and leaves out multiples of 4 GiB."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4))
+        return int.from_bytes(file.read(4), "little")
+
+
+def _member(path: Path) -> tuple[str, str, int]:
+    """The one member of a zip that holds data, what it is, and how many bytes it says to have."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -220,7 +242,7 @@ def _member(path: Path) -> tuple[str, str]:
     for member in members:
         _check_member(path.name, member)
     if excel:
-        return path.name, "excel"
+        return path.name, "excel", 0
     files = [m for m in members if not m.is_dir() and not m.filename.upper().endswith(".CHECKSUM")]
     if len(files) != 1:
         raise InputError(f"{path.name} must hold one file of data, and holds {len(files)}", "file")
@@ -228,7 +250,7 @@ def _member(path: Path) -> tuple[str, str]:
         raise InputError(
             f"{path.name} holds {files[0].filename}: a packed file within a packed file is not read", "file"
         )
-    return files[0].filename, "text"
+    return files[0].filename, "text", files[0].file_size
 
 
 def _check_member(name: str, member: zipfile.ZipInfo) -> None:

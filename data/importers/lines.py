@@ -1,8 +1,10 @@
 """One JSON object a line: trades and bars by any of their names, and frames of the exchange."""
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pyarrow as pa
 
 from data.feeds.ahead import ahead
 from data.feeds.manifest import MANIFEST
-from data.importers.files import Source
+from data.importers.files import Source, parts_of
 from data.importers.layout import Columns, by_name, columns_of
 from data.importers.rows import TEXT_SHOWN, Batch, Rejected
 from utils.errors import InputError
@@ -31,7 +33,7 @@ class Lines:
 
 def is_lines(head: bytes) -> bool:
     """Whether text looks like one JSON object a line."""
-    first = next((line for line in head[:HEAD_BYTES].split(b"\n") if line.strip()), b"")
+    first = next((line for line in io.BytesIO(head[:HEAD_BYTES]) if line.strip()), b"")
     return first.startswith((b"{", *ADDRESS)) or b" {" in first[:60]
 
 
@@ -46,7 +48,7 @@ def lines_of(source: Source) -> Lines:
     head = next(pieces, b"")
     pieces.close()  # type: ignore[attr-defined]
     first: Mapping[str, Any] = {}
-    for line in head.split(b"\n"):
+    for line in io.BytesIO(head):
         row = None if line.startswith(MANIFEST) else _object(line)
         if not row or row.get("e", "trade") not in EVENTS:
             continue
@@ -72,7 +74,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def batches(source: Source, lines: Lines, skip: int = 0) -> Iterator[Batch]:
-    """The rows of the lines, a piece at a time; the first `skip` pieces are read and passed over.
+    """The rows of the lines, a part at a time; the first `skip` parts are read and passed over.
 
     Raises
     ------
@@ -80,13 +82,10 @@ def batches(source: Source, lines: Lines, skip: int = 0) -> Iterator[Batch]:
     """
     line = 1
     with closing(ahead(source.pieces())) as pieces:  # type: ignore[type-var]
-        for number, piece in enumerate(pieces):
-            rows = piece.split(b"\n")
-            if piece.endswith(b"\n"):
-                rows.pop()
+        for number, (part, breaks) in enumerate(chain.from_iterable(map(parts_of, pieces))):
             if number >= skip:
-                yield _batch(rows, lines, line)
-            line += len(rows)
+                yield _batch(part.removesuffix(b"\n").split(b"\n"), lines, line)
+            line += breaks + (not part.endswith(b"\n"))
 
 
 def _batch(rows: list[bytes], lines: Lines, line: int) -> Batch:

@@ -22,8 +22,11 @@ from data.importers.rows import Batch
 from utils.errors import InputError
 
 ROWS = 100_000  # of one part
+BUFFER = 1 << 20  # bytes of a column of Parquet read ahead
 MOST_ROWS_A_BYTE = 10  # of Parquet: a trade needs a byte or more, however well it is packed
-MOST_MEMORY = 1 << 30  # bytes of one group of rows, unpacked
+MOST_MEMORY = 128 << 20  # bytes of one group of rows, unpacked; more than the writers in use make
+MOST_TEXT = 200  # bytes of one value of SQLite; what is longer is no number, time or name
+MOST_PART = 32 << 20  # bytes of a part of Excel that is no sheet: it is read whole
 STEPS = 100_000  # of SQLite's machine between two looks whether to go on
 
 
@@ -45,7 +48,7 @@ class Found:
 @contextmanager
 def _parquet(source: Source) -> Iterator[pa.parquet.ParquetFile]:
     try:
-        with unpacked(source) as path, pa.parquet.ParquetFile(path) as file:
+        with unpacked(source) as path, pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
             yield file
     except (pa.ArrowException, OSError) as exc:
         raise InputError(f"{source.path.name} cannot be read as Parquet: {exc}; nothing was stored", "file") from exc
@@ -62,11 +65,11 @@ def parquet_of(source: Source) -> Found:
         footer, schema = file.metadata, file.schema_arrow
         found = columns_of(schema.names, source.member)
         for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            if group.total_byte_size > MOST_MEMORY or group.num_rows * 8 > MOST_MEMORY:
+            size = _unpacked_size(footer.row_group(number), set(found.roles.values()))
+            if size > MOST_MEMORY:
                 raise InputError(
-                    f"{source.member}: its group {number} of rows unpacks to {group.total_byte_size:,} bytes, "
-                    f"{group.num_rows:,} rows; the most is {MOST_MEMORY:,} bytes",
+                    f"{source.member}: its group {number} of rows unpacks to {size:,} bytes, the most is "
+                    f"{MOST_MEMORY:,}: write it with smaller groups",
                     "file",
                 )
         if footer.num_rows > max(ROWS, MOST_ROWS_A_BYTE * source.size):
@@ -77,6 +80,12 @@ def parquet_of(source: Source) -> Found:
         if nested:
             raise InputError(f"{source.member}: column {nested[0]} holds no single values", "file")
         return Found(found, tuple(schema.names), footer.num_rows, meta=(schema.metadata or {}).get(NOTE, b""))
+
+
+def _unpacked_size(group: Any, names: set[str]) -> int:
+    """Bytes of the columns that are read: a page of them is unpacked at once, and may be a whole column."""
+    columns = (group.column(place) for place in range(group.num_columns))
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
 
 
 def parquet_batches(source: Source, found: Found, skip: int) -> Iterator[Batch]:
@@ -165,7 +174,7 @@ def _largest_row(connection: sqlite3.Connection, table: str) -> int:
 
 def sqlite_batches(source: Source, found: Found, skip: int, go_on: Callable[[], bool]) -> Iterator[Batch]:
     """The rows of a table. Raises InputError."""
-    names = ", ".join(map(_quoted, found.columns.roles.values()))
+    names = ", ".join(map(_short, found.columns.roles.values()))
     first = 1
     with _sqlite(source, go_on) as connection:
         last = _largest_row(connection, found.table)
@@ -175,6 +184,13 @@ def sqlite_batches(source: Source, found: Found, skip: int, go_on: Callable[[], 
                 yield _of_rows(part, found.columns, first)
             first += len(part)
             source.consumed = int(source.size * min(1.0, first / max(last, 1)))
+
+
+def _short(name: str) -> str:
+    """A column, without values that are long."""
+    column = _quoted(name)
+    long = f"typeof({column}) in ('text', 'blob') and length(cast({column} as blob)) > {MOST_TEXT}"
+    return f"case when {long} then null else {column} end"
 
 
 def _quoted(name: str) -> str:
@@ -227,12 +243,20 @@ def _check_sheets(source: Source) -> None:
     try:
         with zipfile.ZipFile(source.path) as archive:
             for member in archive.infolist():
+                whole = not member.filename.startswith("xl/worksheets/")
+                before = produced
                 with archive.open(member) as file:
                     while data := file.read(1 << 20):
                         produced += len(data)
                         if produced > min(MOST_PRODUCED, max(RATIO_FROM, MOST_RATIO * source.size)):
                             raise InputError(
                                 f"{source.path.name} unpacks to more than {MOST_RATIO} times its size", "file"
+                            )
+                        if whole and produced - before > MOST_PART:
+                            raise InputError(
+                                f"{source.path.name} has more than {MOST_PART:,} bytes of {member.filename[:60]!r}: "
+                                "save it as CSV",
+                                "file",
                             )
     except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as exc:
         raise InputError(

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from data.feeds.ahead import ahead
-from data.importers.files import Source
+from data.importers.files import Source, parts_of
 from data.importers.layout import BOOLEANS, Columns, by_name, by_place, columns_of, is_number
 from data.importers.rows import TEXT_SHOWN, Batch, Rejected
 from utils.errors import InputError
@@ -52,8 +53,8 @@ def table_of(source: Source) -> Table:
     pieces = source.pieces()
     head = next(pieces, b"")
     pieces.close()  # type: ignore[attr-defined]
-    lines = [line for line in head[: 4 << 20].decode("utf-8", "replace").splitlines()[: 2 * HEAD_LINES] if line.strip()]
-    lines = lines[:HEAD_LINES]
+    first = head[: 4 << 20].split(b"\n", 2 * HEAD_LINES)[: 2 * HEAD_LINES]
+    lines = [line.decode("utf-8", "replace").removesuffix("\r") for line in first if line.strip()][:HEAD_LINES]
     delimiter = _delimiter(lines, source.member)
     rows = _cells(lines, delimiter)
     names = [name.strip() for name in rows[0]]
@@ -129,7 +130,7 @@ def _most(values: list[str], test: object) -> bool:
 
 
 def batches(source: Source, table: Table, skip: int = 0) -> Iterator[Batch]:
-    """The rows of a text, a piece at a time; the first `skip` pieces are read and passed over.
+    """The rows of a text, a part at a time; the first `skip` parts are read and passed over.
 
     Raises
     ------
@@ -137,15 +138,15 @@ def batches(source: Source, table: Table, skip: int = 0) -> Iterator[Batch]:
     """
     line = 1
     with closing(ahead(source.pieces())) as pieces:  # type: ignore[type-var]
-        for number, piece in enumerate(pieces):
-            breaks = piece.count(b"\n") + (not piece.endswith(b"\n"))
+        for number, (part, breaks) in enumerate(chain.from_iterable(map(parts_of, pieces))):
+            rows = breaks + (not part.endswith(b"\n"))
             first = table.header and number == 0
             if number >= skip:
-                start = piece.find(b"\n") + 1 if first else 0
-                data = pa.py_buffer(piece)[start:] if start else pa.py_buffer(piece)
+                start = part.find(b"\n") + 1 if first else 0
+                data = pa.py_buffer(part)[start:] if start else pa.py_buffer(part)
                 if len(data):
-                    yield _batch(data, table, line + first, breaks - first)
-            line += breaks
+                    yield _batch(data, table, line + first, rows - first)
+            line += rows
 
 
 def _batch(data: pa.Buffer, table: Table, line: int, rows: int) -> Batch:
@@ -189,10 +190,10 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _careful(data: pa.Buffer, table: Table, line: int, rows: int) -> Batch:
     """Every value as text, and lines that have not the right number of columns one by one."""
-    odd: dict[int, pa.csv.InvalidRow] = {}
+    odd: dict[int, tuple[int, str]] = {}  # number -> columns, text
 
     def put_aside(row: pa.csv.InvalidRow) -> str:
-        odd[row.number] = row
+        odd[row.number] = (row.actual_columns, row.text.strip()[:TEXT_SHOWN])
         return "skip"
 
     parse = pa.csv.ParseOptions(delimiter=table.delimiter, ignore_empty_lines=False, invalid_row_handler=put_aside)
@@ -202,12 +203,9 @@ def _careful(data: pa.Buffer, table: Table, line: int, rows: int) -> Batch:
         found = _read(data, table, kinds, options, parse)
     except pa.ArrowInvalid as exc:
         raise InputError(f"lines {line:,} to {line + rows - 1:,} cannot be read: {exc}", "file") from exc
-    blank = {number for number, row in odd.items() if not row.text.strip()}
-    wrong = [
-        Rejected(line + at - 1, f"{row.actual_columns} columns, expected {row.expected_columns}", row.text[:TEXT_SHOWN])
-        for at, row in odd.items()
-        if at not in blank
-    ]
+    blank = {number for number, (_, text) in odd.items() if not text}
+    reasons = {count: f"{count} columns, expected {len(table.names)}" for count, _ in odd.values()}
+    wrong = [Rejected(line + at - 1, reasons[count], text) for at, (count, text) in odd.items() if at not in blank]
     lines = np.setdiff1d(np.arange(1, found.num_rows + len(odd) + 1), np.array([*odd], np.int64)) + line - 1
     columns = _by_role(found, table)
     filled = np.any([pc.not_equal(column, "").to_numpy(zero_copy_only=False) for column in columns.values()], axis=0)

@@ -13,6 +13,7 @@ import pytest
 
 from data.importers import files
 from data.importers.plan import Options, plan, preview
+from tests.data.importers import hostile
 from tests.data.importers.files import START_US, archive_csv, gzipped, trades, zipped
 from utils.errors import InputError
 
@@ -85,13 +86,18 @@ def test_zips_with_links_secrets_and_many_files_are_refused(place, file):
     assert "one file of data" in refused(place, file(two.getvalue(), SOON))
 
 
-@pytest.mark.parametrize(
-    "pack, name", [(lambda data: zipped(data, "a.csv"), "BTCUSDT.zip"), (gzipped, "BTCUSDT.csv.gz")]
-)
-def test_bombs_are_refused_by_what_comes_out_of_them(place, file, monkeypatch, pack, name):
+@pytest.mark.parametrize("pack, name", [(hostile.zip_bomb, "BTCUSDT.zip"), (hostile.gzip_bomb, "BTCUSDT.csv.gz")])
+def test_bombs_are_refused_before_they_are_unpacked(place, file, monkeypatch, pack, name):
+    path = file(pack(1_024), name)
+    monkeypatch.setattr(files.Source, "chunks", None)  # the first byte of it would fail
+    assert "times its" in refused(place, path)
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused_by_what_comes_out_of_it(place, file, monkeypatch):
     monkeypatch.setattr(files, "RATIO_FROM", 1 << 20)
-    path = file(pack(b"\0" * (64 << 20) if pack is gzipped else HEAD.encode() + row(1).encode() * (2 << 20)), name)
-    assert "times its" in refused(place, path) or pack is gzipped
+    path = file(gzipped(HEAD.encode() + row(1).encode() * (1 << 18))[:-4] + bytes(4), "BTCUSDT.csv.gz")
+    monkeypatch.setattr(files, "MOST_RATIO", 20)
+    assert "times its" in refused(place, path)
 
 
 def test_a_zip_that_lies_about_its_size_is_refused(place, file):
