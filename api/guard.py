@@ -22,6 +22,8 @@ from utils import logger
 LOG = logger.get("guard")
 SAFE = ("GET", "HEAD", "OPTIONS")  # these change nothing
 MOST_BYTES = 16 << 20  # of the body of a call of the API
+UPLOADS = "/_stcore/upload_file"  # where Streamlit takes files; it holds one in memory
+MOST_UPLOAD = 100 << 20  # bytes; .streamlit/config.toml holds a body of untold length to the same
 HEADERS = {  # of every answer; pages show frames of their own, nobody else's pages show ours
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
@@ -133,10 +135,15 @@ def _is_from(scope: Scope, proxies: tuple[Network, ...]) -> bool:
 
 
 def _too_large(scope: Scope, headers: Headers) -> Refusal | None:
-    """Bodies of the API are small; one without a length is not read. Streamlit limits what is uploaded to a page."""
-    if scope["type"] != "http" or not scope["path"].startswith("/api"):
+    """Bodies of the API are small, one without a length is not read; files for a page may be larger."""
+    if scope["type"] != "http" or not scope["path"].startswith(("/api", UPLOADS)):
         return None
     length = headers.get("content-length", "0")
+    if scope["path"].startswith(UPLOADS):
+        if length.isascii() and length.isdigit() and int(length) > MOST_UPLOAD:
+            text = f"an upload may have {MOST_UPLOAD} bytes, has {int(length)}: import larger files by their path"
+            return Refusal(413, "too_large", text)
+        return None
     if "chunked" in headers.get("transfer-encoding", "") or not (length.isascii() and length.isdigit()):
         return Refusal(411, "length_required", "the length of the body must be told")
     if int(length) > MOST_BYTES:

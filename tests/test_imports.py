@@ -11,7 +11,8 @@ from data.importers.__main__ import main
 from data.importers.plan import Options
 from data.lock import CaptureLock
 from data.trades import Trades
-from tests.data.importers.files import archive_csv, zipped
+from tests.data.importers import hostile
+from tests.data.importers.files import archive_csv, gzipped, zipped
 from tests.fakes.engine import ScriptedEngine, settings, walk
 from tests.fakes.feed import T0, S
 from tests.waiting import until
@@ -115,6 +116,31 @@ def test_data_that_does_not_tell_its_market_goes_to_the_one_that_is_open(engine,
     assert (seen.options.venue, seen.symbols, seen.taken) == ("binance-um", ("BTCUSDT",), 1)
     with pytest.raises(InputError, match="time zone"):
         engine.imports.preview(path, Options(zone="Nowhere"))
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("BTCUSDT-cut.csv.gz", gzipped(archive_csv(tape(50_000, 1, T0)))[:500_000]),
+        ("BTCUSDT-short.csv", hostile.ROWS.encode() + b"x\n" * 100_000),
+        ("BTCUSDT-endless.csv", hostile.ROWS.encode() + b"1" * (4 << 20)),
+    ],
+)
+def test_the_capture_loses_no_trade_while_a_malformed_file_is_imported(engine, tmp_path, name, data):
+    """Trades come until some time after the import has ended: each is stored before the next ones are sent."""
+    path, sent, ended_at = write(tmp_path, data, name), 0, 0
+    try:
+        job = engine.imports.start(path, OPTIONS)
+    except InputError:
+        job = None
+    while not ended_at or sent < ended_at + 200:
+        engine.scripted.print("BTCUSDT", [60_000.0] * 50, sent + 1, T0 + sent * S)
+        sent += 50
+        until(lambda: engine.status().symbols["BTCUSDT"].stored, lambda stored, sent=sent: stored == sent)
+        if not ended_at and (job is None or engine.jobs.job(job.job_id).ended):
+            ended_at = sent
+    counted = engine.status().symbols["BTCUSDT"]
+    assert (counted.received, counted.stored, counted.dropped, counted.rejected) == (sent, sent, {}, {})
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -4,9 +4,12 @@
 """
 
 import ast
+import http.client
 import re
 import sqlite3
-from contextlib import closing
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +18,9 @@ import pytest
 import requests
 import websocket
 from starlette.testclient import TestClient
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 import config
 from api import routes as api_routes
@@ -121,6 +127,68 @@ def test_no_other_page_may_read_an_answer(app):
 def test_an_upload_needs_the_token_of_its_page(app):
     answer = requests.put(f"{app.url}/_stcore/upload_file/a/b", files={"file": ("a.csv", b"x")}, timeout=10)
     assert answer.status_code == 403 and "XSRF" in answer.text
+
+
+@contextmanager
+def session_of(app) -> Iterator[tuple[str, requests.Session]]:
+    """Somebody who has a page open: where an upload of theirs goes, and their cookies with the token of the page."""
+    asking = requests.Session()
+    asking.get(f"{app.url}/_stcore/health", timeout=10)
+    line = websocket.create_connection("ws" + app.url[4:] + "/_stcore/stream", timeout=20)
+    try:
+        line.send_binary(BackMsg(rerun_script=ClientState()).SerializeToString())
+        while not (said := ForwardMsg.FromString(line.recv())).HasField("new_session"):
+            pass
+        asking.headers["X-Xsrftoken"] = asking.cookies["_streamlit_xsrf"]
+        yield f"/_stcore/upload_file/{said.new_session.initialize.session_id}/f", asking
+    finally:
+        line.close()
+
+
+def resident_mb(process: psutil.Process, begin: bool = False) -> float:
+    """The most that was resident of another process since `begin`."""
+    if begin:
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1_024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of a process is told by Linux")
+def test_an_upload_of_300_mb_is_refused_whether_it_tells_its_length_or_not(app):
+    process = psutil.Process(app.process.pid)
+    with session_of(app) as (path, asking):
+        taken = asking.put(app.url + path, files={"file": ("a.csv", b"x" * 1_000)}, timeout=20)
+        assert taken.status_code == 204  # the way there is open
+        before = resident_mb(process, begin=True)
+        told = asking.prepare_request(requests.Request("PUT", app.url + path, data=b""))
+        told.headers["Content-Length"] = str(300 << 20)
+        refused = asking.send(told, timeout=20)
+        assert refused.status_code == 413 and "104857600 bytes" in refused.text
+        assert _sent_in_chunks(app, path, asking, 300) == 413
+    assert resident_mb(process) - before <= 150
+    assert app.get("/healthz") == {"status": "ok"}
+
+
+def _sent_in_chunks(app, path: str, asking: requests.Session, mb: int) -> int:
+    """The status of an upload of so many megabytes that does not tell its length."""
+    line = http.client.HTTPConnection(app.url.removeprefix("http://"), timeout=20)
+    line.putrequest("PUT", path)
+    cookies = "; ".join(f"{name}={value}" for name, value in asking.cookies.items())
+    for name, value in (
+        ("Transfer-Encoding", "chunked"),
+        ("Content-Type", "multipart/form-data; boundary=b"),
+        ("X-Xsrftoken", asking.headers["X-Xsrftoken"]),
+        ("Cookie", cookies),
+    ):
+        line.putheader(name, value)
+    line.endheaders()
+    piece = bytes(1 << 20)
+    head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\n\r\n'
+    with suppress(ConnectionError):  # it does not listen to the end
+        for data in (head, *(piece for _ in range(mb))):
+            line.send(b"%x\r\n%b\r\n" % (len(data), data))
+    status = line.getresponse().status
+    line.close()
+    return status
 
 
 PAYLOADS = [

@@ -1,5 +1,7 @@
 """The guard before every route: names, peers, pages and sizes."""
 
+import tomllib
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -8,7 +10,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.guard import HEADERS, MOST_BYTES, Guard, is_ours
+from api.guard import HEADERS, MOST_BYTES, MOST_UPLOAD, Guard, is_ours
+from dashboard import imports
+from tests.running import ROOT
 
 CHANGED = []
 
@@ -132,6 +136,16 @@ def test_a_body_beyond_every_need_is_not_read():
     assert client.post("/api/x", content=b"", headers={"content-length": str(MOST_BYTES + 1)}).status_code == 413
     assert client.post("/api/x", content=iter([b"x"])).status_code == 411
     assert CHANGED == [b"x" * 1_000]
+
+
+def test_an_upload_beyond_the_limit_of_the_pages_is_not_read():
+    options = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert options["server"]["maxUploadSize"] << 20 == imports.UPLOAD_MB << 20 == MOST_UPLOAD
+    path = "/_stcore/upload_file/session/file"
+    refused = web().put(path, content=b"", headers={"content-length": str(MOST_UPLOAD + 1)})
+    assert refused.status_code == 413
+    assert refused.json()["error"]["message"].startswith("an upload may have 104857600 bytes, has 104857601")
+    assert web().put(path, content=b"", headers={"content-length": str(MOST_UPLOAD)}).status_code == 404  # passed on
 
 
 def test_every_answer_says_that_no_other_page_may_show_or_guess_it():

@@ -130,6 +130,16 @@ def test_an_upload_is_kept_beside_the_database_until_it_is_imported(engine, plac
     assert app.file_uploader(key="import-file-1").value is None
 
 
+@pytest.mark.parametrize("name, why", [("evil.exe", "Invalid file extension"), ("evil.csv", "not text")])
+def test_the_server_judges_what_a_browser_was_told_to_leave_out(engine, place, name, why):
+    """The list of endings is the browser's; who sends a file past it gets the same refusal, and so does what lies."""
+    app = open_page("data")
+    app.file_uploader(key="import-file-0").upload(name, b"MZ" + bytes(5_000), "text/csv").run()
+    assert why in words(app) + " ".join(str(one.value) for one in (*app.exception, *app.error))
+    assert not [button for button in app.button if button.key == "import-start"]
+    assert place.archive.owners() == [] and engine.imports.jobs() == []
+
+
 def test_paths_are_for_this_computer_only(engine):
     changed = {"host": "0.0.0.0", "api_token": SecretStr("t" * 20)}
     engine.settings = engine.settings.model_copy(update=changed)
