@@ -344,3 +344,6 @@ def test_every_test_that_the_threat_table_names_exists():
     rows = [line for line in text.splitlines() if re.match(r"\| S\d+ ", line)]
     assert [int(re.findall(r"\d+", row)[0]) for row in rows] == list(range(1, 33))
     assert [row[:20] for row in rows if "::test_" not in row and "not built" not in row] == []
+    files = [line for line in text.splitlines() if re.match(r"\| F\d+ ", line)]
+    assert [int(re.findall(r"\d+", row)[0]) for row in files] == list(range(1, 18))
+    assert [row[:20] for row in files if "::test_" not in row] == []

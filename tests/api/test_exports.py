@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import threading
 
 import numpy as np
 import pyarrow.parquet
@@ -133,6 +134,34 @@ def test_a_database_that_cannot_be_read_is_an_error_before_the_first_byte(api, e
     monkeypatch.setattr(engine, "settings", settings(tmp_path))
     answer = api.get(TICKS)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage")
+
+
+def test_an_export_while_trades_come_is_of_one_moment(tmp_path):
+    """Twenty exports beside a tape that grows: each has every trade up to some id, once, and not fewer than before."""
+    engine, stop = ScriptedEngine(settings(tmp_path)), threading.Event()
+    engine.start()
+
+    def print_on():
+        for first in range(1, 1_000_000, 10):
+            if stop.wait(0.005):  # 2,000 trades a second
+                return
+            engine.scripted.print("BTCUSDT", [100.0 + first % 7] * 10, first, T0 + first * S)
+
+    printing = threading.Thread(target=print_on)
+    printing.start()
+    engines.install(engine)
+    client, before = TestClient(build_api()), 0
+    try:
+        until(lambda: len(engine.ticks("BTCUSDT")), lambda held: held > 50)
+        for _ in range(20):
+            ids = [int(row["trade_id"]) for row in rows(client.get(TICKS))]
+            assert ids == list(range(1, len(ids) + 1)) and len(ids) >= before
+            before = len(ids)
+    finally:
+        stop.set()
+        printing.join()
+        engine.stop()
+    assert before > 100
 
 
 def test_exports_need_the_token_too(engine):

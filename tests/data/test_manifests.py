@@ -51,6 +51,25 @@ def test_trades_come_back_equal_through_every_format(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_an_empty_instance_that_imports_an_export_exports_the_same_again(tmp_path, form):
+    """The hash of the rows is that of the export that was imported, and the bars are those of the trades."""
+    place, owner = Place(tmp_path), ("binance-um", "aggTrade", "BTCUSDT")
+    whole = trades(3_000, step_us=7_000_000)
+    table = noted(tape_table(place.database, whole), dict(zip(("venue", "stream", "symbol"), owner, strict=True)))
+    path = tmp_path / f"BTCUSDT-ticks.{form}"
+    path.write_bytes(exported(table, form))
+    place.take(path)
+    again = ticks(place.database, owner, Span(), Trades.empty("BTCUSDT"), place.archive)
+    assert summary(again)["sha256_of_csv"] == summary(tape_table(place.database, whole))["sha256_of_csv"]
+    theirs = bars_of(whole, "1m")
+    found = place.query("select ts_us, open, high, low, close, volume, trades from bar order by ts_us")
+    assert [row[0] for row in found] == theirs.index.asi8.tolist()
+    for at, name in enumerate(("open", "high", "low", "close", "volume", "trades"), 1):
+        assert [row[at] for row in found] == pytest.approx(theirs[name].tolist(), rel=1e-12), name
+    place.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_bars_come_back_equal_through_every_format(tmp_path, form):
     place = Place(tmp_path)
     whole = numbered(bars_of(trades(5_000, step_us=7_000_000), "1m"))

@@ -1,7 +1,9 @@
 """Malformed input (section 2.F of the reliability research): refused, or rejected row by row."""
 
 import io
+import json
 import os
+import re
 import struct
 import zipfile
 
@@ -257,3 +259,22 @@ def test_files_of_other_kinds_are_named(place, file, tmp_path):
     assert "cannot be read" in refused(place, tmp_path / "gone.csv")
     os.mkfifo(tmp_path / "pipe.csv")
     assert "not a file" in refused(place, tmp_path / "pipe.csv")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "..", "/etc/cron", "A/../../B", "BTC\0USDT", "C:\\evil"])
+def test_symbols_and_markets_of_a_file_lead_nowhere(place, file, name):
+    """Day files lie under market and symbol, whatever a row, a user or a manifest calls these."""
+    lines = "symbol,ts_us,price,qty\n" + f"{name},{START_US},1,1\n" + f"BTCUSDT,{START_US},2,1\n"
+    if "\0" in name:
+        assert "not text" in refused(place, file(lines))
+    else:
+        done = place.take(file(lines))
+        assert place.archive.owners() == [("binance-um", "ticks", symbol) for symbol in done.symbols]
+        assert all(re.fullmatch("[A-Z0-9]+", symbol) for symbol in done.symbols)
+    for option in ({"symbol": name}, {"venue": name}, {"stream": name}):
+        with pytest.raises(InputError):
+            plan(file(HEAD + row(1)), Options(**option))
+    path = file(HEAD + row(1), "BTCUSDT.csv")
+    path.with_name(path.name + ".manifest.json").write_text(json.dumps({"source": {"venue": name, "symbol": name}}))
+    with pytest.raises(InputError):
+        plan(path)
