@@ -63,7 +63,7 @@ def ticks_of(symbol: Symbol, part: Part) -> Download:
     engine = current()
     symbol = followed(engine, symbol)
     source = _source(engine, "ticks", stream=engine.session.feed.stream, symbol=symbol)
-    return Download(engine.ticks_table(symbol, part), f"{symbol}-ticks", source, {})
+    return Download(engine.exports.ticks(symbol, part), f"{symbol}-ticks", source, {})
 
 
 def bars_of(symbol: Symbol, part: Part, timeframe: Timeframe = config.DEFAULT_TIMEFRAME) -> Download:
@@ -71,7 +71,7 @@ def bars_of(symbol: Symbol, part: Part, timeframe: Timeframe = config.DEFAULT_TI
     symbol = followed(engine, symbol)
     timeframe_us(timeframe)
     source = _source(engine, "bars", symbol=symbol, timeframe=timeframe)
-    return Download(engine.bars_table(symbol, timeframe, part), f"{symbol}-{timeframe}-bars", source, {})
+    return Download(engine.exports.bars(symbol, timeframe, part), f"{symbol}-{timeframe}-bars", source, {})
 
 
 def analytics_of(
@@ -81,14 +81,14 @@ def analytics_of(
     legs = followed(engine, symbol_y), followed(engine, symbol_x)
     if part.limit is not None and part.limit > MAX_BARS:
         raise InputError(f"limit must be at most {MAX_BARS} bars, was {part.limit}", "limit")
-    table = engine.analysis_table(*legs, timeframe, params, part)
+    table = engine.exports.analysis(*legs, timeframe, params, part)
     source = _source(engine, "analytics", symbol_y=legs[0], symbol_x=legs[1], timeframe=timeframe)
     return Download(table, f"{legs[0]}-{legs[1]}-{timeframe}-analytics", source, asdict(params))
 
 
 def alerts_of(part: Part) -> Download:
     engine = current()
-    return Download(engine.alerts_table(part), "alerts", _source(engine, "alerts"), {})
+    return Download(engine.exports.alerts(part), "alerts", _source(engine, "alerts"), {})
 
 
 def _source(engine: Engine, kind: str, **more: str) -> dict[str, Any]:

@@ -24,21 +24,17 @@ from analytics.correlation.lead_lag import LeadLag, lead_lag
 from analytics.correlation.widths import WidthCorrelation, correlation_by_width
 from analytics.microstructure import (
     BestQuote,
-    LevelLearner,
-    LiveQuotes,
-    LiveTape,
     PairCost,
     QuoteReading,
     TapeReading,
     pair_cost,
 )
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, with_forming
-from analytics.readings import SIGNAL_METRICS, TAPE_METRICS
-from analytics.resampling import UNIT_US, BarColumns, timeframe_us
+from analytics.readings import SIGNAL_METRICS
+from analytics.resampling import BarColumns
 from analytics.signals import Signal, SignalParams, facts_of, signal, spread_volatility
 from config import Settings
-from data import alert_rows, exporters, health, sqlite
-from data.exporters import Table
+from data import alert_rows, health, sqlite
 from data.feeds.binance import MARKETS
 from data.feeds.control import ReplayControl
 from data.feeds.feed import Feed
@@ -59,11 +55,11 @@ from data.retention import Retention
 from data.session import Session
 from data.state_hash import TIMEFRAMES, state_hash
 from data.storage import Mirror
-from data.stored import Span
 from data.trades import Trades
 from engine.alert_file import AlertFile
 from engine.backtests import Backtests
 from engine.choice import Choice
+from engine.exports import Exports
 from engine.imports import Imports
 from engine.scans import Scans
 from engine.status import (
@@ -79,6 +75,7 @@ from engine.status import (
     quote_status,
     symbol_status,
 )
+from engine.tapes import Tapes, check_followed
 from engine.watchlist import Watchlist
 from utils import logger
 from utils.clock import US_PER_S, monotonic_s
@@ -107,9 +104,6 @@ STORE_US = 60 * US_PER_S  # market time after which a hasty replay writes its ba
 ANALYSES_KEPT = 64
 TRADES_SINCE_US, TRADES_LOOKED_AT = 1_800 * US_PER_S, 60_000  # newest trades of a leg that lead and lag rest on ...
 TRADES_EVERY_US = 5 * US_PER_S  # ... and how often: they cost 30 ms at most
-LEVELS_OF = "1m"  # stored bars that tell what is usual at a time of day ...
-LEVELS_DAYS = 30  # ... of so many days
-EXPORT_BARS = 20_000  # newest bars in memory that an export looks at beside the file
 
 
 class Engine:
@@ -140,9 +134,7 @@ class Engine:
         self._process = psutil.Process()
         self._choice = Choice(settings, self._feed)
         self._analyses = Memory(ANALYSES_KEPT)
-        self._tapes: dict[str, LiveTape] = {}
-        self._books: dict[str, LiveQuotes] = {}
-        self._tapes_lock = threading.Lock()
+        self.tapes = Tapes(self)
         self._notes: dict[str, str] = {}
         self._inventory = Inventory(settings.database)
         self.replay = ReplayControl(self._replayed, self._replay_again)
@@ -157,6 +149,7 @@ class Engine:
             settings.database, self.jobs, self, self._archive, lambda: self.session, lambda: self._replay_files
         )
         self.imports = Imports(settings.database, self.jobs, self._mirror, self._market, self._imported)
+        self.exports = Exports(self)
         self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
@@ -340,8 +333,8 @@ class Engine:
         """
         if symbol_y == symbol_x:
             raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
-        self._check_followed(symbol_y)
-        self._check_followed(symbol_x)
+        check_followed(symbol_y, self._symbols)
+        check_followed(symbol_x, self._symbols)
         needed = max(bars, params.bars) if bars else self._held(params)
         session = self.session
         key = (id(session), symbol_y, symbol_x, timeframe, params, needed)
@@ -362,7 +355,7 @@ class Engine:
         """
         wanted = tuple(self._symbols if symbols is None else symbols)
         for symbol in wanted:
-            self._check_followed(symbol)
+            check_followed(symbol, self._symbols)
         return closes(self.session, wanted, timeframe, limit)
 
     def lead_lag(self, symbol_y: str, symbol_x: str) -> LeadLag:
@@ -387,8 +380,8 @@ class Engine:
         """What the newest trades of two legs say, computed once in TRADES_EVERY_US whoever asks."""
         if symbol_y == symbol_x:
             raise InputError(f"a pair needs two different symbols, both legs are {symbol_y}", "symbol_x")
-        self._check_followed(symbol_y)
-        self._check_followed(symbol_x)
+        check_followed(symbol_y, self._symbols)
+        check_followed(symbol_x, self._symbols)
         session = self.session
         key = (id(session), compute, symbol_y, symbol_x)
         look = self.now_us() // TRADES_EVERY_US
@@ -401,50 +394,16 @@ class Engine:
         return self._analyses.get(key, look, newest)
 
     def tape(self, symbol: str) -> TapeReading:
-        """All measures of one symbol's tape, now.
-
-        Raises
-        ------
-        TooFewObservations, InputError
-        """
-        self._check_followed(symbol)
-        with self._tapes_lock:
-            tape = self._tapes.get(symbol)
-            if tape is None:
-                tape = self._tapes[symbol] = self._new_tape(self.session, symbol)
-        return tape.reading(self.now_us())
-
-    def tapes(self) -> dict[str, TapeReading]:
-        """All measures of every tape that has a trade, now."""
-        found = {}
-        for symbol in self._symbols:
-            with contextlib.suppress(TooFewObservations):
-                found[symbol] = self.tape(symbol)
-        return found
+        """All measures of one symbol's tape, now. Raises as `Tapes.tape`."""
+        return self.tapes.tape(symbol)
 
     def book(self, symbol: str) -> QuoteReading:
-        """All measures of one symbol's best quotes, now.
-
-        Raises
-        ------
-        TooFewObservations
-            No quote yet, or none asked for.
-        InputError
-        """
-        self._check_followed(symbol)
-        with self._tapes_lock:
-            book = self._books.get(symbol)
-            if book is None:
-                book = self._books[symbol] = self._new_book(self.session, symbol)
-        return book.reading(self.now_us())
+        """All measures of one symbol's best quotes, now. Raises as `Tapes.book`."""
+        return self.tapes.book(symbol)
 
     def tape_reading(self, symbol: str) -> dict[str, float]:
-        """Metrics of a symbol's tape, and of its quotes where there are any; nothing before its first trade."""
-        found: dict[str, float] = {}
-        with contextlib.suppress(TooFewObservations):
-            found |= self.tape(symbol).reading()
-            found |= self.book(symbol).reading()
-        return {name: found[name] for name in TAPE_METRICS if name in found}
+        """Metrics of a symbol's tape and quotes, for alert rules; nothing before its first trade."""
+        return self.tapes.metrics(symbol)
 
     def signal_reading(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams) -> dict[str, float]:
         """Metrics of a pair's signal by the configured thresholds, by name."""
@@ -629,52 +588,6 @@ class Engine:
         """
         return self._inventory.coverage(self.venue, symbols, span_us, cell_us, self.now_us())
 
-    # --- what is taken away -------------------------------------------------------------------
-
-    def ticks_table(self, symbol: str, span: Span) -> Table:
-        """Trades of one symbol, imported, stored and not yet stored.
-
-        Raises
-        ------
-        InputError, StorageError
-        """
-        self._check_followed(symbol)
-        feed = self.session.feed
-        owner, held = (feed.venue, feed.stream, symbol), self.session.buffer.snapshot(symbol)
-        return exporters.ticks(self.settings.database, owner, span, held, self.imports.archive)
-
-    def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
-        """Bars of one symbol, stored and held, the forming one last.
-
-        Raises
-        ------
-        InputError, StorageError
-        """
-        self._check_followed(symbol)
-        held = exporters.numbered(self.bars(symbol, timeframe, EXPORT_BARS))
-        return exporters.bars(self.settings.database, (self.venue, symbol, timeframe), span, held)
-
-    def analysis_table(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, span: Span) -> Table:
-        """The analysis of a pair bar by bar, as far back as its bars are held.
-
-        Raises
-        ------
-        TooFewObservations, DegenerateSeries, InputError
-        """
-        bars = EXPORT_BARS if span.limit is None else span.limit + params.warm_up
-        frame = self.analysis(symbol_y, symbol_x, timeframe, params, bars=bars).frame()
-        frame = frame[span.inside(frame["ts_us"].to_numpy())]
-        return exporters.table_of(frame if span.limit is None else frame.tail(span.limit))
-
-    def alerts_table(self, span: Span) -> Table:
-        """What the alert rules did, in the order they did it.
-
-        Raises
-        ------
-        StorageError
-        """
-        return exporters.alerts(self.settings.database, span)
-
     # --- what users change --------------------------------------------------------------------
 
     def set_symbols(self, symbols: Iterable[str]) -> None:
@@ -834,43 +747,6 @@ class Engine:
             if self.session.live and venue == self.venue:
                 self.session.take_up_history(symbols)
 
-    def _check_followed(self, symbol: str) -> None:
-        if symbol not in self._symbols:
-            raise InputError(f"symbol {symbol!r} is not followed; followed are {', '.join(self._symbols)}", "symbol")
-
-    def _new_tape(self, session: Session, symbol: str) -> LiveTape:
-        """The tape of a symbol, and what its stored bars tell of times of day."""
-
-        def levels(before_us: int) -> LevelLearner:
-            learner, width_us = LevelLearner(), timeframe_us(LEVELS_OF)
-            until_us = before_us // width_us * width_us - width_us  # the bar in which the tape begins is the tape's
-            spans = (session.feed.venue, symbol, LEVELS_OF, until_us - LEVELS_DAYS * UNIT_US["d"], until_us)
-            frame = sqlite.read_bar_table(self.settings.database, *spans)
-            told = (frame["trades"] > 0) | (frame["volume"] == 0)  # an import may bring bars without a count
-            bars = frame[frame["complete"] & told]
-            notional = (bars["vwap"] * bars["volume"]).fillna(0.0).to_numpy()  # there is no VWAP without a trade
-            learner.learn(bars["ts_us"].to_numpy(), bars["trades"].to_numpy(), notional, width_us / US_PER_S)
-            return learner
-
-        return LiveTape(lambda: session.buffer.snapshot(symbol), levels)
-
-    def _emitted(self, trades: Trades) -> None:
-        """Pass arrived trades on to the tape of their symbol, where somebody reads it."""
-        tape = self._tapes.get(trades.symbol)
-        if tape is not None:
-            tape.add(trades)
-
-    def _new_book(self, session: Session, symbol: str) -> LiveQuotes:
-        def numbering() -> int:
-            counts = session.quotes.counts().get(symbol)
-            return 0 if counts is None else counts.renumbered
-
-        return LiveQuotes(
-            lambda since_us: session.quotes.snapshot(symbol, since_us),
-            lambda since_us: session.buffer.snapshot(symbol, since_us),
-            numbering,
-        )
-
     def _round_trip(self, analysis: PairAnalysis, pair: tuple[str, str], notional: float) -> float:
         """Measured cost of a round trip, price units of y for one unit of it; NaN where quotes do not tell."""
         ratio = float(analysis.path.hedge_ratio[-1])
@@ -907,14 +783,13 @@ class Engine:
                 quote_feed=self._quote_feed(market),
                 clock_us=(lambda: feed.moment_us) if isinstance(feed, ReplayFeed) else None,
             )
-            session.ingestion.on_emit.append(self._emitted)
+            session.ingestion.on_emit.append(self.tapes.add)
             session.mirror.retention = Retention(self.settings.retention_days, self.settings.retention_gb)
             self._prepare_replay(session)
             self._archive.attach(session, self._symbols)
             session.start(self._symbols)
             self._session = session
-            self._tapes.clear()
-            self._books.clear()
+            self.tapes.clear()
             self._analyses = Memory(ANALYSES_KEPT)
             self._events_before = self.alerts.last_seq
             self._take_up_rules(anew=not session.live)

@@ -164,13 +164,13 @@ def exported(engine: Engine, view: View, kind: str, form: str, part: dict[str, i
 
 def _table(engine: Engine, view: View, kind: str, span: Span) -> Table:
     if kind == "ticks":
-        return engine.ticks_table(view.symbol, span)
+        return engine.exports.ticks(view.symbol, span)
     if kind == "bars":
-        return engine.bars_table(view.symbol, view.timeframe, span)
+        return engine.exports.bars(view.symbol, view.timeframe, span)
     if kind == "analytics":
         span = Span(span.since_us, span.until_us)
-        return engine.analysis_table(view.symbol_y, view.symbol_x, view.timeframe, view.params, span)
-    return engine.alerts_table(span)
+        return engine.exports.analysis(view.symbol_y, view.symbol_x, view.timeframe, view.params, span)
+    return engine.exports.alerts(span)
 
 
 if __name__ == "__main__":

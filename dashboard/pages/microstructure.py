@@ -64,7 +64,7 @@ def _downloads(engine: Engine, view: View) -> None:
 
 def readings_csv(engine: Engine) -> str:
     """The newest reading of every symbol that has traded, one row each, as CSV."""
-    rows = engine.tapes()
+    rows = engine.tapes.every()
     frame = pd.DataFrame([{"symbol": symbol, "now_us": row.now_us, **row.reading()} for symbol, row in rows.items()])
     return csv_text(frame)
 

@@ -141,6 +141,8 @@ class FakeEngine:
         self.gap_list: list[Any] = []
         self.calls: list[tuple[Any, ...]] = []
         self.quoted = True
+        self.tapes = SimpleNamespace(every=self._every_tape)
+        self.exports = SimpleNamespace(ticks=self._ticks_table, bars=self._bars_table)
         self.session = SimpleNamespace(feed=SimpleNamespace(stream="aggTrade"))
         self.imports: Any = SimpleNamespace(jobs=list)
         self.kept = {"guide dismissed": "1"}
@@ -281,7 +283,7 @@ class FakeEngine:
             raise RuntimeError("a bug, as a test ordered")
         return tape_reading(self.ticks(symbol, 1_000_000), self.now_us())
 
-    def tapes(self) -> dict[str, TapeReading]:
+    def _every_tape(self) -> dict[str, TapeReading]:
         return {symbol: self.tape(symbol) for symbol in self.symbols} if self.bars_held else {}
 
     def book(self, symbol: str) -> QuoteReading:
@@ -362,11 +364,11 @@ class FakeEngine:
         first_us = self.now_us() // cell_us * cell_us - (cells - 1) * cell_us
         return Coverage(first_us, cell_us, cells, rows)
 
-    def ticks_table(self, symbol: str, span: Span) -> Table:
+    def _ticks_table(self, symbol: str, span: Span) -> Table:
         trades = self.ticks(symbol, span.limit or 10**9)
         return table_of(pd.DataFrame({"trade_id": trades.trade_id, "price": trades.price}))
 
-    def bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
+    def _bars_table(self, symbol: str, timeframe: str, span: Span) -> Table:
         return table_of(numbered(self.bars(symbol, timeframe, 10**9)))
 
     def recordings(self) -> list[Recorded]:
