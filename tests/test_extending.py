@@ -9,6 +9,7 @@ import pytest
 
 from dashboard import view
 from dashboard.charts import indicators
+from dashboard.main import PAGES as PAGES_SHOWN
 from tests.test_layers import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +72,16 @@ def test_the_table_of_threads_has_every_thread_of_ours():
 def test_the_table_of_packages_has_every_package():
     told = {name for cell in table(PAGES[0], "Packages") for name in re.findall(r"`(\w+)/`", cell)}
     assert told == {name for name in RULES if (ROOT / name).is_dir()}
+
+
+def test_the_tour_names_pages_and_words_that_are_on_the_screen():
+    tour = (ROOT / "README.md").read_text("utf-8").partition("## Five minutes\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"\*\*(\w+)\*\*", tour)) <= PAGES_SHOWN.keys()
+    shown = "\n".join(path.read_text("utf-8") for path in (ROOT / "dashboard").rglob("*.py"))
+    words = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", tour)
+    made = {"Add rule: |z| > 2": "Add rule: |z| > {", "Trades of BTCUSDT, CSV": "{about[:1].upper()}{about[1:]}, {"}
+    assert len(words) == 10
+    assert [word for word in words if made.get(word, f'"{word}') not in shown and f">{word}<" not in shown] == []
 
 
 def test_every_indicator_that_is_offered_is_drawn():
