@@ -43,10 +43,10 @@ def make(folder: Path) -> None:
         "BTCUSDT-groups.parquet": lambda path: _parquet(path, dictionary=True),
         "BTCUSDT-pages.parquet": lambda path: _parquet(path, dictionary=False, rest=MB),
         "BTCUSDT-wide.csv": lambda path: path.write_text(",".join(map(str, range(5_000))) + "\n" + "1," * 4_999 + "1"),
-        "BTCUSDT-short.csv": lambda path: path.write_text(ROWS + "x\n" * (MB // 2)),
-        "BTCUSDT-blank.csv": lambda path: path.write_text(ROWS + "\n" * (4 * MB)),
-        "BTCUSDT-short.ndjson": lambda path: path.write_text(LINE + "{}\n" * (MB // 2)),
-        "BTCUSDT-bad.csv": lambda path: path.write_text(ROWS + "1,,\n" * (MB // 2)),
+        "BTCUSDT-short.csv": lambda path: path.write_text(ROWS + "x\n" * 400_000),
+        "BTCUSDT-blank.csv": lambda path: path.write_text(ROWS + "\n" * (2 * MB)),
+        "BTCUSDT-short.ndjson": lambda path: path.write_text(LINE + "{}\n" * 400_000),
+        "BTCUSDT-bad.csv": lambda path: path.write_text(ROWS + "1,,\n" * 200_000),
         "BTCUSDT-fields.db": _fields,
         "BTCUSDT-strings.xlsx": _strings,
     }
@@ -109,7 +109,7 @@ def _fields(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("create table ticks (symbol text, ts integer, price real, size text)")
         connection.executemany(
-            "insert into ticks values ('BTCUSDT', ?, 1.5, ?)", ((START_US + i, "9" * MB) for i in range(300))
+            "insert into ticks values ('BTCUSDT', ?, 1.5, ?)", ((START_US + i, "9" * MB) for i in range(160))
         )
 
 
