@@ -75,6 +75,7 @@ class Tab:
 
     def click_ms(self, button: str, answer: str) -> float:
         """Milliseconds from a click on a button (its text) to the first frame that has a text in the page's head."""
+        self.page.get_by_role("radio", name=button, exact=True).first.wait_for()
         return float(self.page.evaluate(CLICK, [button, answer]))
 
     def heap_bytes(self) -> int:

@@ -30,45 +30,49 @@ class LastScan:
 
 
 class LastScans:
-    """A folder of them; a file that cannot be read or written costs the comparison and nothing else."""
+    """A folder of them; a file that cannot be read or written costs the comparison and nothing else.
 
-    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
+    Without a folder they are forgotten at the end.
+    """
+
+    def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
         self._folder, self._columns = folder, list(columns)
         self._known: dict[str, LastScan] = {}
 
     def get(self, place: str) -> LastScan | None:
         """The last one of a place, of this run or an earlier one."""
-        if place not in self._known:
-            found = self._read(place)
-            if found is None:
-                return None
-            self._known[place] = found
-        return self._known[place]
+        if place not in self._known and self._folder is not None:
+            found = self._read(self._file(self._folder, place))
+            if found is not None:
+                self._known[place] = found
+        return self._known.get(place)
 
     def put(self, place: str, scan: LastScan) -> None:
         """Keep a scan instead of the one before."""
         self._known[place] = scan
+        if self._folder is None:
+            return
         try:
-            self._write(self._file(place), scan)
+            self._write(self._file(self._folder, place), scan)
         except (OSError, pyarrow.ArrowException) as exc:
             LOG.warning("the scan %s is not kept over a restart: %s", place, exc)
 
-    def _file(self, place: str) -> Path:
-        return self._folder / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.parquet"
+    @staticmethod
+    def _file(folder: Path, place: str) -> Path:
+        return folder / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.parquet"
 
     def _write(self, file: Path, scan: LastScan) -> None:
         about = json.dumps({"at_us": scan.at_us, "request": scan.request.as_dict()}).encode()
         table = pyarrow.Table.from_pandas(scan.found[self._columns], preserve_index=False)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         begun = file.with_suffix(".part")
         pyarrow.parquet.write_table(table.replace_schema_metadata({ABOUT: about}), begun, compression="zstd")
         begun.chmod(0o600)
         begun.replace(file)
-        for old in sorted(self._folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime)[:-FILES_KEPT]:
+        for old in sorted(file.parent.glob("*.parquet"), key=lambda path: path.stat().st_mtime)[:-FILES_KEPT]:
             old.unlink(missing_ok=True)
 
-    def _read(self, place: str) -> LastScan | None:
-        file = self._file(place)
+    def _read(self, file: Path) -> LastScan | None:
         if not file.exists():
             return None
         try:
@@ -76,5 +80,5 @@ class LastScans:
             about = json.loads(table.schema.metadata[ABOUT])
             return LastScan(int(about["at_us"]), ScanRequest.of(about["request"]), table.to_pandas())
         except (OSError, pyarrow.ArrowException, InputError, KeyError, TypeError, ValueError) as exc:
-            LOG.warning("the last scan %s cannot be read: %s", place, exc)
+            LOG.warning("the last scan in %s cannot be read: %s", file.name, exc)
             return None

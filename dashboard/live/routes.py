@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from dashboard.live.files import PANEL_JS
 from dashboard.live.hub import Hub, Key
@@ -76,19 +76,26 @@ async def _serve(socket: WebSocket, hub: Hub, key: Key) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(_watch, socket, group.cancel_scope)
         with contextlib.suppress(WebSocketDisconnect):
-            async with contextlib.aclosing(hub.stream(key)) as messages:
-                async for message in messages:
-                    await socket.send_text(message.decode())
-            await socket.close(RESTARTING)
+            why = ""
+            try:
+                async with contextlib.aclosing(hub.stream(key)) as messages:
+                    async for message in messages:
+                        await socket.send_text(message.decode())
+            except InputError as exc:  # the server stops, or too many different figures are looked at
+                why = str(exc)
+            await socket.close(RESTARTING, why)
         group.cancel_scope.cancel()
 
 
 async def _watch(socket: WebSocket, scope: anyio.CancelScope) -> None:
     """Cancel when the reader has gone; what it says is of no interest."""
-    with contextlib.suppress(WebSocketDisconnect):
+    try:
         while True:
             await socket.receive_text()
-    scope.cancel()
+    except WebSocketDisconnected:  # we are saying good-bye, and are not to be cut off
+        return
+    except WebSocketDisconnect:
+        scope.cancel()
 
 
 def _refused(exc: PairscopeError) -> Response:

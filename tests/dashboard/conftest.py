@@ -112,8 +112,10 @@ def page(server, context):
 
 
 def open_page(context: Any, url: str) -> Any:
-    """A new tab, its chart drawn."""
+    """A new tab, its chart drawn, its sidebar there, and keys heard."""
     page = context.new_page()
     page.goto(url)
     page.wait_for_function(DRAWN, timeout=30_000)
+    page.wait_for_selector(".st-key-swap button", state="attached")
+    page.wait_for_function("() => document.querySelector('.ps-frame')?.ready")
     return page

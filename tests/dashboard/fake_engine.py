@@ -37,7 +37,8 @@ from data.trades import Trades
 from engine import Status, SymbolStatus, System
 from engine.backtest_report import BacktestRequest
 from engine.backtests import Backtests, BarSource
-from engine.scans import Scans
+from engine.last_scans import LastScans
+from engine.scans import COMPARED, Scans
 from engine.watchlist import Watchlist
 from utils.clock import US_PER_S
 from utils.delays import Delay
@@ -151,6 +152,7 @@ class FakeEngine:
         self.storage_note: str | None = None
         self.backfill: dict[str, Any] | None = None
         self.scans = Scans(self, self.jobs)
+        self.scans._last = LastScans(None, COMPARED)
         self.watchlist = Watchlist(self)
 
     @property

@@ -105,6 +105,13 @@ def test_pages_of_other_servers_cannot_follow(client):
         assert stream.receive_json()["operations"] == []
 
 
+def test_one_figure_too_many_is_closed_with_the_limit_and_may_dial_again(client, monkeypatch):
+    monkeypatch.setattr(hubs, "MAX_PRODUCERS", 0)
+    with client.websocket_connect("/live/stream/pair") as stream, pytest.raises(WebSocketDisconnect) as caught:
+        stream.receive_json()
+    assert (caught.value.code, caught.value.reason) == (1012, "at most 0 different live figures at a time")
+
+
 def test_a_reader_that_leaves_is_forgotten_at_once(engine, monkeypatch):
     monkeypatch.setattr(hubs, "LINGER_S", 0.0)
     hub = Hub(build)
