@@ -30,6 +30,7 @@ from utils.clock import US_PER_S
 from utils.errors import TooFewObservations
 
 TITLE = "Use this in a notebook"
+KEY = "notebook"
 HELP = (
     "Run it with .venv/bin/python in Pairscope's folder. It reads the database while the capture goes on, and gives "
     "the numbers of the newest bar that was closed when the page was last loaded or changed."
@@ -68,10 +69,16 @@ class Place:
 
 
 def notebook(engine: Engine, view: View, page: str) -> None:
-    """The snippet of a page, folded away."""
-    with st.expander(TITLE), panel("notebook", view):
-        st.caption(HELP)
-        st.code(snippet(engine, view, page), language="python")
+    """The snippet of a page, made when it is unfolded: the script that colours it would hold up the first chart."""
+    st.fragment(_foldable)(engine, view, page)
+
+
+def _foldable(engine: Engine, view: View, page: str) -> None:
+    foldable = st.expander(TITLE, on_change="rerun", key=KEY)
+    if foldable.open:
+        with foldable, panel("notebook", view):
+            st.caption(HELP)
+            st.code(snippet(engine, view, page), language="python")
 
 
 def snippet(engine: Engine, view: View, page: str) -> str:

@@ -14,7 +14,7 @@ from analytics.resampling import bars
 from analytics.signals import mean_reversion_signal, momentum_signal
 from dashboard import notebook, studies
 from dashboard.backtest_choice import Choice
-from dashboard.notebook import SNIPPETS, snippet
+from dashboard.notebook import KEY, SNIPPETS, TITLE, snippet
 from dashboard.overview import statistics
 from dashboard.scan_view import ScanView
 from dashboard.view import INDICATORS, TOPICS, View
@@ -216,6 +216,10 @@ def test_data_and_system(market, view):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_offers_it(engine, page):
     app = open_page(page)
+    assert TITLE in [each.label for each in app.expander]
+    assert not any("from pathlib import Path" in block.value for block in app.code)  # not before it is unfolded
+    app.session_state[KEY] = True
+    app.run()
     (code,) = [block.value for block in app.code if "from pathlib import Path" in block.value]
     compile(code, page, "exec")
     assert str(config.ROOT) in code
