@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,14 @@ class LastScan:
 class LastScans:
     """A folder of them; a file that cannot be read or written costs the comparison and nothing else.
 
-    Without a folder they are forgotten at the end.
+    Parameters
+    ----------
+    folder : where they are; without one they are forgotten at the end
+    columns : those that are kept, with their types: a file of another version may have others, and is not used
     """
 
-    def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
-        self._folder, self._columns = folder, list(columns)
+    def __init__(self, folder: Path | None, columns: Mapping[str, type]) -> None:
+        self._folder, self._columns = folder, dict(columns)
         self._known: dict[str, LastScan] = {}
 
     def get(self, place: str) -> LastScan | None:
@@ -63,7 +66,7 @@ class LastScans:
 
     def _write(self, file: Path, scan: LastScan) -> None:
         about = json.dumps({"at_us": scan.at_us, "request": scan.request.as_dict()}).encode()
-        table = pyarrow.Table.from_pandas(scan.found[self._columns], preserve_index=False)
+        table = pyarrow.Table.from_pandas(scan.found[list(self._columns)], preserve_index=False)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         begun = file.with_suffix(".part")
         pyarrow.parquet.write_table(table.replace_schema_metadata({ABOUT: about}), begun, compression="zstd")
@@ -76,9 +79,10 @@ class LastScans:
         if not file.exists():
             return None
         try:
-            table = pyarrow.parquet.read_table(file, columns=self._columns)
+            table = pyarrow.parquet.read_table(file)
             about = json.loads(table.schema.metadata[ABOUT])
-            return LastScan(int(about["at_us"]), ScanRequest.of(about["request"]), table.to_pandas())
+            found = table.to_pandas().astype(self._columns)[list(self._columns)]
+            return LastScan(int(about["at_us"]), ScanRequest.of(about["request"]), found)
         except (OSError, pyarrow.ArrowException, InputError, KeyError, TypeError, ValueError) as exc:
             LOG.warning("the last scan in %s cannot be read: %s", file.name, exc)
             return None

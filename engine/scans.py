@@ -40,7 +40,7 @@ TABLES_KEPT = 4
 REPEAT_S = (60.0, 7 * 86_400.0)  # limits of what is between two scans of a plan
 MOST_PLANS = 10
 PLANS = "scan plans"  # note that holds them
-COMPARED = ["y", "x", "found", *FOLLOWED]
+COMPARED: dict[str, type] = {"y": str, "x": str, "found": bool} | dict.fromkeys(FOLLOWED, float)
 
 
 class Host(Protocol):
@@ -219,7 +219,7 @@ class Scans:
                 changes=None if last is None else changes(last.found, found),
             )
             self._results[result.scan_id] = result
-            self._last.put(key, LastScan(result.at_us, request, found[COMPARED]))
+            self._last.put(key, LastScan(result.at_us, request, found[list(COMPARED)]))
             rows = sum(len(kept.found) for kept in self._results.values())
             while len(self._results) > 1 and (len(self._results) > RESULTS_KEPT or rows > ROWS_KEPT):
                 rows -= len(self._results.popitem(last=False)[1].found)

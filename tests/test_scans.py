@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from analytics.scanner import scan
@@ -108,7 +109,7 @@ def test_what_changed_since_the_last_scan_of_a_place_is_told(scans, host):
     assert gone and gone <= was and all(left in pair for pair in gone)
 
 
-def test_what_changed_is_told_over_a_restart_and_for_the_same_market_only(scans, host, jobs, caplog):
+def test_what_changed_is_told_over_a_restart_and_for_the_same_market_only(scans, host, jobs, tmp_path, caplog):
     first = done(scans, ScanRequest(bars=200))
     second = done(Scans(host, jobs), ScanRequest(bars=200, lags="bic"))
     assert second.before_us == first.at_us and second.before == first.request
@@ -119,8 +120,15 @@ def test_what_changed_is_told_over_a_restart_and_for_the_same_market_only(scans,
     host.venue = "another"
     assert done(Scans(host, jobs), ScanRequest(bars=200)).changes is None
     host.venue = "demo"
-    file.write_bytes(b"damaged")
-    assert done(Scans(host, jobs), ScanRequest(bars=200)).changes is None and "cannot be read" in caplog.text
+    kept = pyarrow.parquet.read_table(file)
+    words = kept.set_column(kept.column_names.index("qvalue"), "qvalue", [["small"] * kept.num_rows])
+    pyarrow.parquet.write_table(words, tmp_path / "words.parquet")
+    pyarrow.parquet.write_table(kept.drop_columns(["edge_bps"]), tmp_path / "fewer.parquet")
+    (tmp_path / "damaged.parquet").write_bytes(b"damaged")
+    for number, name in enumerate(("words", "fewer", "damaged"), 1):
+        file.write_bytes((tmp_path / f"{name}.parquet").read_bytes())
+        assert done(Scans(host, jobs), ScanRequest(bars=200)).changes is None
+        assert caplog.text.count("cannot be read") == number
 
 
 def test_the_newest_places_are_kept_over_a_restart(scans, host, monkeypatch, caplog):
