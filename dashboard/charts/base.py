@@ -7,6 +7,7 @@ schema costs more than computing the numbers. `go.Figure(spec)` of the same dict
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ CLIPS = ("clipmin", "clipmax")
 # The drawn part begins on a multiple of this many bars: were it to move with every bar, the axes and the base of the
 # legs would move too, and each refresh would have to draw every point again.
 BLOCK_BARS = 60
-DIGITS = 6  # of statistics, whose formats show four at most; prices have more
+DIGITS, PRICE_DIGITS = 6, 8  # significant ones that travel; the formats of statistics show four at most
 EDGE_SHARE = 50  # the room after the newest bar is one of so many parts of the bars drawn, or less
 
 
@@ -40,7 +41,7 @@ def ms(ts_us: np.ndarray) -> np.ndarray:
     return np.asarray(ts_us, np.float64) / US_PER_MS
 
 
-def drawn(values: np.ndarray, digits: int = 8) -> np.ndarray:
+def drawn(values: np.ndarray, digits: int = PRICE_DIGITS) -> np.ndarray:
     """Values to so many significant digits, more than a screen can show.
 
     Rolling sums that begin at another bar differ in the last bits; without this, each refresh would send all points.
@@ -57,13 +58,15 @@ def first_shown(ts_us: np.ndarray, width_us: int, bars: int = config.CHART_BARS)
     return int(np.searchsorted(ts_us, start_us)) if start_us <= int(ts_us[-1]) else max(0, ts_us.size - bars)
 
 
-def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more: Any) -> Spec:
+def line(
+    x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, *, digits: int = PRICE_DIGITS, **more: Any
+) -> Spec:
     """One line; NaN leaves a hole in it."""
     return {
         "type": "scatter",
         "mode": "lines",
         "x": x,
-        "y": drawn(y, more.pop("digits", 8)),
+        "y": drawn(y, digits),
         "yaxis": axis,
         "name": name,
         "line": {"color": color, "width": more.pop("width", 1.4), "shape": more.pop("shape", "linear")},
@@ -72,12 +75,15 @@ def line(x: np.ndarray, y: np.ndarray, axis: str, name: str, color: str, **more:
     }
 
 
+statistic = partial(line, digits=DIGITS)
+
+
 def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, axis: str, name: str, color: str) -> list[Spec]:
     """The area between two lines."""
-    edge = {"width": 0, "hoverinfo": "skip", "digits": DIGITS}
+    edge: dict[str, Any] = {"width": 0, "hoverinfo": "skip"}
     return [
-        line(x, low, axis, f"{name}, low", color, **edge),
-        line(x, high, axis, f"{name}, high", color, fill="tonexty", fillcolor=color, **edge),
+        statistic(x, low, axis, f"{name}, low", color, **edge),
+        statistic(x, high, axis, f"{name}, high", color, fill="tonexty", fillcolor=color, **edge),
     ]
 
 

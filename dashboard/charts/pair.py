@@ -12,7 +12,6 @@ from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
 from dashboard.charts.base import (
-    DIGITS,
     Mark,
     Spec,
     band,
@@ -25,6 +24,7 @@ from dashboard.charts.base import (
     pane_title,
     rebased,
     shading,
+    statistic,
     steady_range,
     time_axis,
     z_levels,
@@ -63,15 +63,7 @@ def pair_spec(analysis: PairAnalysis, chart: PairChart, theme: Theme) -> Spec:
         *_spread(analysis, x, shown, theme),
         *_zscore(analysis, chart, x, shown, theme),
         *_hedge_ratio(analysis, x, shown, theme),
-        line(
-            x,
-            analysis.path.correlation[shown],
-            "y5",
-            "correlation",
-            theme.x_leg,
-            hovertemplate="%{y:.2f}",
-            digits=DIGITS,
-        ),
+        statistic(x, analysis.path.correlation[shown], "y5", "correlation", theme.x_leg, hovertemplate="%{y:.2f}"),
     ]
     return {"data": data, "layout": _layout(analysis, chart, x, theme)}
 
@@ -98,7 +90,7 @@ def _spread(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -
     unit = "%{y:.4~g}"
     return [
         *band(x, -reach, reach, "y2", "entry band", theme.band),
-        line(x, deviation, "y2", "spread − mean", theme.text, hovertemplate=unit, digits=DIGITS),
+        statistic(x, deviation, "y2", "spread − mean", theme.text, hovertemplate=unit),
     ]
 
 
@@ -107,16 +99,7 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
     marks = [mark for mark in chart.marks if mark.ts_us / 1_000 >= first]
     above = [mark.value >= 0 for mark in marks]
     return [
-        line(
-            x,
-            analysis.path.zscore[shown],
-            "y3",
-            "z-score",
-            theme.text,
-            width=1.6,
-            hovertemplate="%{y:.2f}",
-            digits=DIGITS,
-        ),
+        statistic(x, analysis.path.zscore[shown], "y3", "z-score", theme.text, width=1.6, hovertemplate="%{y:.2f}"),
         {
             "type": "scatter",
             "mode": "markers",
@@ -138,7 +121,7 @@ def _zscore(analysis: PairAnalysis, chart: PairChart, x: np.ndarray, shown: slic
 
 def _hedge_ratio(analysis: PairAnalysis, x: np.ndarray, shown: slice, theme: Theme) -> list[Spec]:
     ratio = analysis.path.hedge_ratio[shown]
-    drawn = line(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}", digits=DIGITS)
+    drawn = statistic(x, ratio, "y4", "hedge ratio", theme.y_leg, hovertemplate="%{y:.4~g}")
     reach = 2 * analysis.path.hedge_ratio_stderr[shown]
     return [*band(x, ratio - reach, ratio + reach, "y4", "2 standard errors", theme.band), drawn]
 

@@ -16,8 +16,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STATIC = Path(streamlit.__file__).parent / "static"
 SCRIPTS = STATIC / "static" / "js"
 # What every page of ours shows, as Streamlit names the scripts of it.
-SHOWN: tuple[str, ...] = ("BidiComponent", "Html", "ButtonGroup", "Button", "Selectbox", "Multiselect", "TextInput")
-SHOWN += ("NumberInput", "Checkbox", "DownloadButton")
+SHOWN = (
+    "BidiComponent",
+    "Button",
+    "ButtonGroup",
+    "Checkbox",
+    "DownloadButton",
+    "Html",
+    "Multiselect",
+    "NumberInput",
+    "Selectbox",
+    "TextInput",
+)
 IMPORTED = re.compile(r'(?:import|from)\s*"\./([\w.-]+\.js)"')
 MOST_BYTES = 16 << 20  # of scripts and styles kept, which are 6 MB for all of our pages
 PARTIAL = ("range", "if-none-match", "if-modified-since", "if-range")  # asks for something else than the whole file
