@@ -23,6 +23,7 @@ from utils.jobs import CANCELLED, Job, Jobs, Progress
 
 KIND = "backtest"
 MARKET, FILE, RECORDING, REPLAYED = "market", "stored:", "recording:", "replay"  # sources, or how they begin
+ALL_OF = {"demo": "all runs of demo", "replay": "all replays"}  # venues under whose name bars of many are one
 KEPT = 8  # reports, each with some arrays of the length of its bars
 SAVED = "backtest run "  # notes that hold a saved run begin with this ...
 TRIED = "backtest trials "  # ... and those that count what was tried on some bars with this
@@ -40,6 +41,14 @@ class BarSource:
     last_us: int | None
     bars: int | None  # stored in the width asked for, of the leg with fewer
     complete: int | None  # of these
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request, and where its bars are from: as it was when asked, and then as they were read."""
+
+    request: BacktestRequest
+    place: str
 
 
 class Notes(Protocol):
@@ -69,7 +78,7 @@ class Backtests:
         self._inventory = Inventory(database)
         self._numbers = itertools.count(1)
         self._reports: OrderedDict[int, Report] = OrderedDict()
-        self._requests: dict[str, BacktestRequest] = {}
+        self._asked: dict[str, _Asked] = {}
         self._lock = threading.Lock()
 
     # --- where bars come from -----------------------------------------------------------------
@@ -104,7 +113,7 @@ class Backtests:
                 else (None, None)
             )
             ends = min(row.first_us for row in own), max(row.last_us for row in own)
-            found.append(BarSource(f"{FILE}{venue}", f"database, {venue}", *ends, *counts))
+            found.append(BarSource(f"{FILE}{venue}", f"database, {ALL_OF.get(venue, venue)}", *ends, *counts))
         return found
 
     def _recorded(self, symbol_y: str, symbol_x: str) -> list[BarSource]:
@@ -132,23 +141,24 @@ class Backtests:
         ------
         NotFound, InputError, StorageError, RecordingError, Cancelled
         """
+        return self._read(request, cancel)[0]
+
+    def _read(self, request: BacktestRequest, cancel: Callable[[], bool] | None) -> tuple[PairBars, str]:
+        """The bars, and the place that they are from."""
         pair, asked = (request.symbol_y, request.symbol_x), (request.timeframe, request.bars)
-        source = request.source
+        source, session, replayed = request.source, self._session(), self._replay_files()
+        place = _place(source, session.feed.venue, replayed)
         if source == MARKET:
-            return of_market(self._session(), self._followed(pair), *asked)
+            return of_market(session, _followed(session, pair), *asked), place
         if source.startswith(FILE):
-            return of_file(self._database, source.removeprefix(FILE), pair, *asked, cancel)
-        files = self._replay_files() if source == REPLAYED else self._files(source)
+            return of_file(self._database, source.removeprefix(FILE), pair, *asked, cancel), place
+        files = replayed if source == REPLAYED else self._files(source)
         if not files:
             raise NotFound(f"there is no source of bars {source[:80]!r}", "source")
-        return of_recordings(files, pair, *asked, cancel)
+        return of_recordings(files, pair, *asked, cancel), place
 
-    def _followed(self, pair: tuple[str, str]) -> tuple[str, str]:
-        session = self._session()
-        absent = [symbol for symbol in pair if symbol not in session.symbols]
-        if absent:
-            raise NotFound(f"{', '.join(absent)} is not followed; followed are {', '.join(session.symbols)}", "symbol")
-        return pair
+    def _place_now(self, request: BacktestRequest) -> str:
+        return _place(request.source, self._session().feed.venue, self._replay_files())
 
     def _files(self, source: str) -> tuple[Path, ...]:
         name = source.removeprefix(RECORDING)
@@ -166,19 +176,19 @@ class Backtests:
             Too many jobs wait.
         """
 
+        asked = _Asked(request, self._place_now(request))
+
         def work(progress: Progress) -> int:
-            bars = self.bars(request, progress.cancelled)
-            report = report_of(request, bars, self.tried(request), progress)
+            bars, asked.place = self._read(request, progress.cancelled)
+            report = report_of(request, bars, self._tried(request, asked.place), progress)
             if not progress.cancelled():
-                self._count(request, report)
+                self._count(request, asked.place, report)
             return self._keep(report)
 
         job = self._jobs.start(KIND, f"{request.pair} {request.timeframe}", work)
         with self._lock:
             known = {old.job_id for old in self._jobs.all(KIND)}
-            self._requests = {name: old for name, old in self._requests.items() if name in known} | {
-                job.job_id: request
-            }
+            self._asked = {name: old for name, old in self._asked.items() if name in known} | {job.job_id: asked}
         return job
 
     def jobs(self) -> list[Job]:
@@ -203,12 +213,13 @@ class Backtests:
         """
         self.job(job_id)
         with self._lock:
-            return self._requests[job_id]
+            return self._asked[job_id].request
 
     def find(self, request: BacktestRequest) -> Job | None:
-        """The newest backtest of just this request that was not cancelled."""
+        """The newest backtest of just this request, on bars of the market that it names now, that was not cancelled."""
+        wanted = _Asked(request, self._place_now(request))
         with self._lock:
-            alike = {job_id for job_id, asked in self._requests.items() if asked == request}
+            alike = {job_id for job_id, asked in self._asked.items() if asked == wanted}
         return next((job for job in self.jobs() if job.job_id in alike and job.state != CANCELLED), None)
 
     def report(self, job_id: str) -> Report | None:
@@ -234,22 +245,25 @@ class Backtests:
     # --- what was tried -----------------------------------------------------------------------
 
     def tried(self, request: BacktestRequest) -> int:
-        """Parameter sets tried before on this pair, bar width and source; those of this very request left out."""
-        return sum(count for search, count in self._searches(request).items() if search != _search(request))
+        """Parameter sets tried before on this pair, bar width and market; those of this very request left out."""
+        return self._tried(request, self._place_now(request))
 
-    def _searches(self, request: BacktestRequest) -> dict[str, int]:
-        key = _tried_key(request)
+    def _tried(self, request: BacktestRequest, place: str) -> int:
+        return sum(count for search, count in self._searches(request, place).items() if search != _search(request))
+
+    def _searches(self, request: BacktestRequest, place: str) -> dict[str, int]:
+        key = _tried_key(request, place)
         text = self._notes.notes(key).get(key)
         return {} if text is None else msgspec.json.decode(text, type=dict[str, int])
 
-    def _count(self, request: BacktestRequest, report: Report) -> None:
+    def _count(self, request: BacktestRequest, place: str, report: Report) -> None:
         with self._lock:
-            searches = self._searches(request)
+            searches = self._searches(request, place)
             searches[_search(request)] = report.trials
             while len(searches) > MOST_TRIED:  # the oldest ones go on as a number
                 oldest = next(search for search in searches if search)
                 searches = {"": searches.get("", 0) + searches.pop(oldest)} | {k: v for k, v in searches.items() if k}
-            self._notes.put_note(_tried_key(request), msgspec.json.encode(searches).decode())
+            self._notes.put_note(_tried_key(request, place), msgspec.json.encode(searches).decode())
 
     # --- runs that were saved -----------------------------------------------------------------
 
@@ -284,14 +298,30 @@ class Backtests:
         self._notes.drop_note(SAVED + name)
 
 
+def _followed(session: Session, pair: tuple[str, str]) -> tuple[str, str]:
+    absent = [symbol for symbol in pair if symbol not in session.symbols]
+    if absent:
+        raise NotFound(f"{', '.join(absent)} is not followed; followed are {', '.join(session.symbols)}", "symbol")
+    return pair
+
+
+def _place(source: str, venue: str, replayed: tuple[Path, ...]) -> str:
+    """A source with what it stands for at the time: the venue that is open, the recordings that are replayed."""
+    if source == REPLAYED or (source == MARKET and venue == REPLAYED):
+        names = [file.name for file in replayed]
+        more = "" if len(names) < 2 else f" {blake2b(repr(names).encode(), digest_size=6).hexdigest()}"
+        return f"{source} of {names[0]}{more}" if names else source
+    return f"{source} of {venue}" if source == MARKET else source
+
+
 def _fewest(counts: Iterable[int | None]) -> int | None:
     """The lesser count of two legs; None where one is not told."""
     told = [count for count in counts if count is not None]
     return min(told) if len(told) == 2 else None
 
 
-def _tried_key(request: BacktestRequest) -> str:
-    return f"{TRIED}{request.pair} {request.timeframe} {request.source}"
+def _tried_key(request: BacktestRequest, place: str) -> str:
+    return f"{TRIED}{request.pair} {request.timeframe} {place}"
 
 
 def _search(request: BacktestRequest) -> str:

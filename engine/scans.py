@@ -175,6 +175,7 @@ class Scans:
 
     def _scan(self, request: ScanRequest, progress: Progress, stage: _Stage) -> dict[str, Any]:
         """The work of the job."""
+        place = self._place(request)
         prices = self._prices(request, progress, stage)
         if len(prices) < request.params.min_bars or prices.shape[1] < 2:
             short = len(prices) if prices.shape[1] >= 2 else prices.shape[1]
@@ -193,19 +194,23 @@ class Scans:
                 cancelled=progress.cancelled,
             )
         took_s = monotonic_s() - began_s
-        result = self._keep(request, prices, found, took_s, stage)
+        result = self._keep(request, place, prices, found, took_s, stage)
         stage.tell("")
         return result.summary()
 
     def _keep(
-        self, request: ScanRequest, prices: pd.DataFrame, found: pd.DataFrame, took_s: float, stage: _Stage
+        self,
+        request: ScanRequest,
+        place: str,
+        prices: pd.DataFrame,
+        found: pd.DataFrame,
+        took_s: float,
+        stage: _Stage,
     ) -> ScanResult:
         """The result, beside the last one of its place, whose place it takes."""
         correlations = _correlations(prices)
-        of_market = request.source in (LIVE, STORED) and not request.venue
-        key = f"{request.place} of {self._host.venue}" if of_market else request.place
         with self._lock:
-            last = self._last.get(key)
+            last = self._last.get(place)
             result = ScanResult(
                 scan_id=stage.scan_id,
                 request=request,
@@ -219,13 +224,18 @@ class Scans:
                 changes=None if last is None else changes(last.found, found),
             )
             self._results[result.scan_id] = result
-            self._last.put(key, LastScan(result.at_us, request, found[list(COMPARED)]))
+            self._last.put(place, LastScan(result.at_us, request, found[list(COMPARED)]))
             rows = sum(len(kept.found) for kept in self._results.values())
             while len(self._results) > 1 and (len(self._results) > RESULTS_KEPT or rows > ROWS_KEPT):
                 rows -= len(self._results.popitem(last=False)[1].found)
         return result
 
     # --- where prices come from ---------------------------------------------------------------
+
+    def _place(self, request: ScanRequest) -> str:
+        """What a scan is compared within: with the market that is open, where it is of that one."""
+        of_market = request.source in (LIVE, STORED) and not request.venue
+        return f"{request.place} of {self._host.venue}" if of_market else request.place
 
     def _prices(self, request: ScanRequest, progress: Progress, stage: _Stage) -> pd.DataFrame:
         stage.tell("reading prices")

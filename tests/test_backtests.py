@@ -1,6 +1,7 @@
 """Backtests of an engine: jobs on the bars that pages show, what they say, and what is kept of them."""
 
 import math
+import threading
 from dataclasses import replace
 
 import msgspec
@@ -12,6 +13,7 @@ from analytics.backtest.overfitting import sharpe_error
 from engine import backtests
 from engine.backtest_report import BacktestRequest, Walk
 from tests.fakes.engine import StillEngine, print_pair, settings
+from tests.fakes.feed import ScriptedFeed
 from tests.fakes.recordings import made_up, recorded
 from tests.waiting import until
 from utils.errors import InputError, NotFound
@@ -82,7 +84,7 @@ def test_a_report_says_what_the_library_says_of_the_bars_that_pages_show(engine,
 
 
 def test_what_was_tried_before_counts_and_the_same_again_does_not(engine):
-    engine.put_note(backtests.TRIED + f"{Y}/{X} 2s market", '{"":3}')
+    engine.put_note(backtests.TRIED + f"{Y}/{X} 2s market of demo", '{"":3}')
     request = replace(SHORT, timeframe="2s")
     first = engine.backtests.report(done(engine, request).job_id)
     again = engine.backtests.report(done(engine, replace(request, bars=200)).job_id)
@@ -90,6 +92,59 @@ def test_what_was_tried_before_counts_and_the_same_again_does_not(engine):
     assert [(report.earlier, report.trials) for report in (first, again, other)] == [(3, 1), (3, 1), (4, 1)]
     assert other.deflated.trials == 5
     assert engine.backtests.tried(WHOLE) == 0
+
+
+def test_what_was_tried_and_run_on_one_market_is_not_of_another(tmp_path):
+    engine = StillEngine(settings(tmp_path))
+    engine.start()
+    try:
+        print_pair(engine, 400)
+        job = done(engine, SHORT)
+        changed = replace(SHORT, params=replace(PARAMS, window=31))
+        assert engine.backtests.find(SHORT) == job and engine.backtests.tried(changed) == 1
+        engine.scripted = ScriptedFeed("binance-um")
+        engine._open("binance-um")
+        assert engine.backtests.find(SHORT) is None and engine.backtests.tried(changed) == 0
+        assert engine.backtests.report(job.job_id).bars.what == "open market, demo"
+    finally:
+        engine.stop()
+
+
+def test_a_backtest_is_of_the_market_whose_bars_it_read(tmp_path):
+    """Another market opens between the start and the reading, while other work holds the job back."""
+    engine, free = StillEngine(settings(tmp_path)), threading.Event()
+    engine.start()
+    try:
+        held = [engine.jobs.start("hold", "hold", lambda progress: free.wait(10)) for _ in range(8)]
+        job = engine.backtests.start(SHORT)
+        assert held and not engine.backtests.job(job.job_id).ended
+        engine.scripted = ScriptedFeed("binance-um")
+        engine._open("binance-um")
+        print_pair(engine, 400)
+        free.set()
+        until(lambda: engine.backtests.job(job.job_id), lambda job: job.ended)
+        assert engine.backtests.find(SHORT).job_id == job.job_id
+        assert engine.backtests.report(job.job_id).bars.what == "open market, binance-um"
+    finally:
+        free.set()
+        engine.stop()
+
+
+def test_recordings_are_told_apart_in_what_was_tried(tmp_path):
+    files = [recorded(tmp_path / f"{name}.gz", made_up(300)) for name in ("one", "two")]
+    engine = StillEngine(settings(tmp_path, replay=(files[0],), source="replay"))
+    engine.start()
+    try:
+        request = replace(SHORT, source="replay")
+        done(engine, request)
+        changed = replace(request, params=replace(PARAMS, window=31))
+        assert engine.backtests.tried(changed) == 1
+        engine._replay_files = (files[1],)
+        assert engine.backtests.tried(changed) == 0 and engine.backtests.find(request) is None
+        engine._replay_files = tuple(files)
+        assert engine.backtests.tried(changed) == 0
+    finally:
+        engine.stop()
 
 
 def test_searches_beyond_the_limit_go_on_as_a_number(engine, monkeypatch):
@@ -152,7 +207,8 @@ def test_sources_are_the_market_the_file_and_recordings_that_hold_both_legs(engi
     until(lambda: engine.session.mirror.waiting, lambda waiting: waiting == 0)
     found = until(lambda: engine.backtests.sources(Y, X, "1m"), lambda rows: len(rows) == 3 and rows[1].bars)
     assert [row.key.partition(":")[0] for row in found] == ["market", "stored", "recording"]
-    assert found[1].key == "stored:demo" and found[1].complete <= found[1].bars <= 17
+    assert (found[1].key, found[1].title) == ("stored:demo", "database, all runs of demo")
+    assert found[1].complete <= found[1].bars <= 17
     job = done(engine, replace(SHORT, source=found[2].key))
     report = engine.backtests.report(job.job_id)
     assert job.message == ""

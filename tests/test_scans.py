@@ -131,6 +131,18 @@ def test_what_changed_is_told_over_a_restart_and_for_the_same_market_only(scans,
         assert caplog.text.count("cannot be read") == number
 
 
+def test_a_scan_is_of_the_market_whose_prices_it_read(scans, host, monkeypatch):
+    def slow(*given, **known):
+        host.venue = "another"  # opened while pairs are tested
+        return scan(*given, **known)
+
+    monkeypatch.setattr(scans_module, "scan", slow)
+    done(scans, ScanRequest(bars=200))
+    assert done(scans, ScanRequest(bars=200)).changes is None
+    host.venue = "demo"
+    assert done(scans, ScanRequest(bars=200)).changes is not None
+
+
 def test_the_newest_places_are_kept_over_a_restart(scans, host, monkeypatch, caplog):
     monkeypatch.setattr(last_scans, "FILES_KEPT", 2)
     for timeframe in ("1m", "5m", "15m"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
+from analytics.backtest.params import BacktestParams
 from analytics.backtest.run import BacktestResult
 from utils.errors import DegenerateSeries, InputError, TooFewObservations
 
@@ -21,7 +22,7 @@ class Bands:
     net: tuple[float, float]  # quote currency
     sharpe: tuple[float, float]  # of a year, as in Metrics; NaN where the times of bars are not known
     sharpe_bar: tuple[float, float]
-    max_drawdown: tuple[float, float]  # share of the peak, at most 1: what has lost all trades no more
+    max_drawdown: tuple[float, float]  # share of the peak, at most 1, as in Metrics
     bars: np.ndarray  # of the run at which equity is told
     equity_low: np.ndarray  # at each of them, by itself
     equity_high: np.ndarray
@@ -35,8 +36,9 @@ def bands(
     """Bands of net, Sharpe ratio, drawdown and equity by the stationary bootstrap of the run's own returns.
 
     Blocks of random length keep what memory the returns have. Their mean length is that of Politis and White, but not
-    less than two holdings. Bands say how uncertain the figures of this rule on such a past are; not that the past
-    will last, nor that the rule was chosen for it.
+    less than two holdings. What has lost all trades no more, as in the run: it stays with what it owes. Bands say how
+    uncertain the figures of this rule on such a past are; not that the past will last, nor that the rule was chosen
+    for it.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def bands(
     whole = max(1, round(length))
     drawn = StationaryBootstrap(whole, pieces, seed=np.random.default_rng(seed))
     samples = np.stack([sample[0][0] for sample in drawn.bootstrap(resamples)])
-    return _bands(samples, values.size, result, level, ends, float(whole * per_piece))
+    return _bands(samples, values.size, result, level, ends, whole, per_piece)
 
 
 def _pieces(values: np.ndarray, starts: np.ndarray, compound: bool) -> np.ndarray:
@@ -92,14 +94,13 @@ def _block(pieces: np.ndarray, result: BacktestResult, per_piece: int) -> float:
 
 
 def _bands(
-    samples: np.ndarray, n: int, result: BacktestResult, level: float, ends: np.ndarray, block_bars: float
+    samples: np.ndarray, n: int, result: BacktestResult, level: float, ends: np.ndarray, block: int, per_piece: int
 ) -> Bands:
-    """samples: of `_pieces`, shape (resamples, pieces, 3)."""
+    """samples: of `_pieces`, shape (resamples, pieces, 3); block: mean length, in pieces."""
     capital, steps = result.params.capital, samples[:, :, 0]
     grown = np.cumprod(1 + steps, axis=1) if result.params.compound else 1 + np.cumsum(steps, axis=1)
-    lost = np.logical_or.accumulate(grown <= 0, axis=1)
-    equity = capital * np.concatenate((np.ones((len(grown), 1)), np.where(lost, 0.0, grown)), axis=1)
-    fallen = 1 - equity / np.maximum.accumulate(equity, axis=1)
+    equity = capital * np.concatenate((np.ones((len(grown), 1)), _ended(grown, result.params, per_piece)), axis=1)
+    fallen = np.minimum(1 - equity / np.maximum.accumulate(equity, axis=1), 1.0)
     mean, square = samples[:, :, 1].sum(axis=1) / n, samples[:, :, 2].sum(axis=1) / n
     with np.errstate(divide="ignore", invalid="ignore"):
         sharpe = mean / np.sqrt((square - mean * mean) * n / (n - 1))
@@ -117,9 +118,20 @@ def _bands(
         bars=ends,
         equity_low=low,
         equity_high=high,
-        block_bars=block_bars,
+        block_bars=float(block * per_piece),
         resamples=len(samples),
     )
+
+
+def _ended(grown: np.ndarray, params: BacktestParams, per_piece: int) -> np.ndarray:
+    """Each resample up to the fills that follow the loss of all, and from then on what is left or owed.
+
+    grown : equity over the capital, shape (resamples, pieces). Returns that compound are 0 after the loss.
+    """
+    late = 0 if params.compound else (1 + params.latency_bars) // per_piece
+    lost = grown <= 0
+    last = np.where(lost.any(axis=1), lost.argmax(axis=1) + late, grown.shape[1] - 1)[:, None]
+    return np.take_along_axis(grown, np.minimum(np.arange(grown.shape[1]), last), axis=1)
 
 
 def _pair(values: np.ndarray, edges: list[float]) -> tuple[float, float]:

@@ -22,7 +22,7 @@ class Tally(NamedTuple):
     third: float
     fourth: float
     below: float  # of the squares of those below 0
-    drawdown: float  # deepest fall from a peak, share of the peak
+    drawdown: float  # deepest fall from a peak, share of the peak, at most 1: a debt is no deeper fall
     drawdown_bars: int  # longest time below a peak
 
 
@@ -68,7 +68,8 @@ def tally(
     """
     first = second = third = fourth = below = deepest = 0.0
     peak, peak_at, longest, done, block, lowest = equity[start], start, 0, start, 0, equity[start]
-    scale = 1.0 / capital
+    scale, block_first, block_second = 1.0 / capital, 0.0, 0.0
+    edge = edges[1] if edges.size > 1 else equity.size
     for span in range(spans.shape[0]):
         begin = max(done + 1, spans[span, 0])
         if equity[begin - 1] >= peak:
@@ -83,18 +84,21 @@ def tally(
             first, second = first + value, second + square
             third, fourth = third + square * value, fourth + square * square
             below += square if value < 0.0 else 0.0
-            while block + 1 < edges.size and t > edges[block + 1]:
+            while t > edge:
+                sums[block, 0], sums[block, 1] = sums[block, 0] + block_first, sums[block, 1] + block_second
+                block_first = block_second = 0.0
                 block += 1
-            if block + 1 < edges.size:
-                sums[block, 0] += value
-                sums[block, 1] += square
+                edge = edges[block + 1] if block + 1 < edges.size else equity.size
+            block_first, block_second = block_first + value, block_second + square
             if equity[t] >= peak:
                 deepest, longest = max(deepest, 1.0 - lowest / peak), max(longest, t - 1 - peak_at)
                 peak, peak_at, lowest = equity[t], t, equity[t]
             else:
                 lowest = min(lowest, equity[t])
         done = max(done, spans[span, 1])
-    deepest = max(deepest, 1.0 - lowest / peak)
+    if block + 1 < edges.size:
+        sums[block, 0], sums[block, 1] = sums[block, 0] + block_first, sums[block, 1] + block_second
+    deepest = min(max(deepest, 1.0 - lowest / peak), 1.0)
     if equity[-1] < peak:
         longest = max(longest, equity.size - 1 - peak_at)
     return Tally(equity.size - 1 - start, first, second, third, fourth, below, deepest, longest)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analytics.signals.reversion import EXIT, STAYS, STOP, step
-from utils.compiled import compiled
+from utils.compiled import compiled, inlined
 
 TIME, RUIN, END, OPEN = 3, 4, 5, 6  # ends of a trade beside EXIT and STOP
 WHY = {EXIT: "exit", STOP: "stop", TIME: "time", RUIN: "ruin", END: "end", OPEN: "open"}
@@ -224,6 +224,8 @@ def account(
         ruined = n if end == until else end
         count += 1
     _settle(equity, done, n - 1, wrote, cash)
+    if money.latency > 0:
+        _use_late(y, x, rows[:count], events, ruined, money.latency, aim, equity, use)
     return count, Use(skipped, int(use[BARS]), use[SUM], use[MOST], ruined)
 
 
@@ -236,7 +238,7 @@ def _begin(row: np.ndarray, side: int, at: int, size_y: float, size_x: float, ra
     row[C_ENTRY_Y], row[C_ENTRY_X], row[C_EXIT_Y], row[C_EXIT_X] = y[at + 1], np.nan, np.nan, np.nan
 
 
-@compiled
+@inlined
 def _follow(
     y: np.ndarray,
     x: np.ndarray,
@@ -259,9 +261,18 @@ def _follow(
     at, lag, n, final = int(row[C_AT]), money.latency, y.size, int(row[C_AT])
     hold_y, hold_x, goal, u = 0.0, 0.0, row[C_UNITS_X], at + 1
     gross_y, gross_x, worst, best, shares, most = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    still = n if money.rolled or rates.shape[1] > 0 else max(wrote, at + 1 + lag)  # after it nothing but prices moves
     if money.rolled:
         aim[at] = goal
     while u < n and u <= until + 1 + lag:
+        if still < u < until:
+            u, cash, gross_y, gross_x, worst, best, shares, most = _carried(
+                y, x, hold_y, hold_x, u, min(until, n - 1), cash, equity, gross_y, gross_x, worst, best, shares, most
+            )
+            final = u - 1
+            if cash <= 0.0:
+                until = final
+                continue
         earned_y, earned_x, cost = hold_y * (y[u] - y[u - 1]), hold_x * (x[u] - x[u - 1]), 0.0
         gross_y, gross_x = gross_y + earned_y, gross_x + earned_x
         worst, best = min(worst, gross_y + gross_x), max(best, gross_y + gross_x)
@@ -290,6 +301,39 @@ def _follow(
     _used(use, at + 1, min(until + lag, n - 1), shares, most)
     row[C_GROSS_Y], row[C_GROSS_X], row[C_MAE], row[C_MFE] = gross_y, gross_x, worst, best
     return final, cash, until
+
+
+@inlined
+def _carried(
+    y: np.ndarray,
+    x: np.ndarray,
+    hold_y: float,
+    hold_x: float,
+    u: int,
+    end: int,
+    cash: float,
+    equity: np.ndarray,
+    gross_y: float,
+    gross_x: float,
+    worst: float,
+    best: float,
+    shares: float,
+    most: float,
+) -> tuple[int, float, float, float, float, float, float, float]:
+    """The bars from `u` up to `end`, or to the one that leaves nothing: what `_follow` does at one without a fill.
+
+    Most bars are such ones, and without its questions each takes less than half the time.
+    """
+    while u < end and cash > 0.0:
+        earned_y, earned_x = hold_y * (y[u] - y[u - 1]), hold_x * (x[u] - x[u - 1])
+        gross_y, gross_x = gross_y + earned_y, gross_x + earned_x
+        worst, best = min(worst, gross_y + gross_x), max(best, gross_y + gross_x)
+        cash += earned_y + earned_x
+        equity[u] = cash
+        share = (abs(hold_y) * y[u] + abs(hold_x) * x[u]) / cash if cash > 0.0 else 0.0
+        shares, most = shares + share, max(most, share)
+        u += 1
+    return u, cash, gross_y, gross_x, worst, best, shares, most
 
 
 @compiled
@@ -337,11 +381,41 @@ def _rolled(goal: float, wanted: float, money: Money) -> float:
 
 @compiled
 def _used(use: np.ndarray, start: int, end: int, shares: float, most: float) -> None:
-    """Counts the bars that end with a position; one that two trades share is counted once."""
+    """Counts the bars that end with a position, without latency: with it `_use_late` does."""
     use[BARS] += end + 1 - max(start, use[NEWEST] + 1)
     use[NEWEST] = end
     use[SUM] += shares
     use[MOST] = max(use[MOST], most)
+
+
+@compiled
+def _use_late(
+    y: np.ndarray,
+    x: np.ndarray,
+    rows: np.ndarray,
+    events: np.ndarray,
+    ruined: int,
+    lag: int,
+    aim: np.ndarray,
+    equity: np.ndarray,
+    use: np.ndarray,
+) -> None:
+    """What `_used` counts, where trades overlap: of all that they hold together, over the equity that is final."""
+    worth, event, n = np.zeros(y.size), 0, y.size
+    for row in rows:
+        at = int(row[C_AT])
+        while events[event, AT] != at:
+            event += 1
+        until = min(events[event, UNTIL], ruined)
+        for u in range(at + 1, min(until + 1, n)):
+            worth[u] += abs(row[C_UNITS_Y]) * y[u]
+        for u in range(at + 1 + lag, min(until + 1 + lag, n)):
+            worth[u] += abs(aim[u - 1 - lag] if aim.size > 0 else row[C_UNITS_X]) * x[u]
+    use[:] = 0.0
+    for u in range(n):
+        if worth[u] > 0.0:
+            share = worth[u] / equity[u] if equity[u] > 0.0 else 0.0
+            use[BARS], use[SUM], use[MOST] = use[BARS] + 1, use[SUM] + share, max(use[MOST], share)
 
 
 @compiled

@@ -15,7 +15,9 @@ INCOMPLETE = ("mark", "exclude")
 CHOICES = {"fill": FILLS, "reentry": REENTRIES, "hedge": HEDGES, "incomplete": INCOMPLETE}
 WHOLE = {"half_life_bars": MIN_OBS, "latency_bars": 0}
 MOST_BPS = 1_000.0
+MOST_LEVERAGE = 125.0  # no exchange lends more
 WITHIN = {
+    "leverage": (0.0, MOST_LEVERAGE),
     "lot_y": (0.0, math.inf),
     "lot_x": (0.0, math.inf),
     "roll_share": (0.0, math.inf),
@@ -53,7 +55,7 @@ class BacktestParams:
     hedge: str = "entry"  # "entry" keeps the hedge of the entry, "rolled" follows the moving ratio
     roll_share: float = 0.05  # a rolled hedge is traded once it is off by more than this share of itself
     capital: float = 10_000.0  # units of the quote currency
-    leverage: float = 1.0  # notional of both legs together at an entry, over the capital
+    leverage: float = 1.0  # notional of both legs together at an entry, over the capital; at most 125
     compound: bool = False  # sizes by the equity at the entry rather than by the capital
     lot_y: float = 0.0  # quantities are whole multiples of it; 0 takes any
     lot_x: float = 0.0

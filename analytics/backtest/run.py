@@ -73,8 +73,8 @@ class BacktestResult:
 
     @property
     def drawdown(self) -> np.ndarray:
-        """Fall from the highest equity so far, share of it, shape (n,); 0 at a peak."""
-        return 1 - self.equity / np.maximum.accumulate(self.equity)
+        """Fall from the highest equity so far, share of it, shape (n,); 0 at a peak, 1 where nothing is left."""
+        return np.minimum(1 - self.equity / np.maximum.accumulate(self.equity), 1.0)
 
     @property
     def returns(self) -> np.ndarray:
@@ -134,7 +134,8 @@ def backtest(
     run = run_of(bars, params)
     entries = run.rows[:, C_AT].astype(np.int64)
     lives = half_lives(bars.in_y, bars.in_x, entries, params.half_life_bars)
-    table = trade_table(run.rows, bars.n, run.path.zscore, lives, bars.complete, bars.ts_us)
+    known = bars.complete, bars.ts_us, params.latency_bars
+    table = trade_table(run.rows, bars.n, run.path.zscore, lives, *known)
     start = run.path.start
     sums, per_year = tally_all(run.equity, start, params.capital, params.compound), bars_per_year(bars.ts_us)
     return BacktestResult(

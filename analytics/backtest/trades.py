@@ -40,7 +40,7 @@ class Metrics:
     n_obs: int  # returns behind it
     skew: float
     kurtosis: float
-    max_drawdown: float  # share of the peak
+    max_drawdown: float  # share of the peak, at most 1, also where more than all was lost
     drawdown_bars: int  # longest time below a peak
     exposure: float  # share of bars with a position
     mean_leverage: float  # notional of both legs over equity, of bars with a position
@@ -55,16 +55,18 @@ def trade_table(
     lives: np.ndarray,
     complete: np.ndarray,
     ts_us: np.ndarray | None,
+    latency: int,
 ) -> pd.DataFrame:
     """One row a trade, oldest first; bars are indices of the run, -1 and NaN where it is still open.
 
-    rows : of `account`; lives : half-life at each entry, shape (trades,)
+    rows : of `account`; lives : half-life at each entry, shape (trades,); latency : bars from a fill of y to that of x
     """
     table = pd.DataFrame(dict(zip(COLUMNS, rows.T.copy(), strict=True)))
     table = table.astype(dict.fromkeys(WHOLE, np.int64))
     why = table.pop("why").map(WHY)
     entered, left = table["entry_bar"].to_numpy(), table["exit_bar"].to_numpy()
     last = np.where(left < 0, n_obs - 1, left)
+    filled = np.where(left < 0, n_obs - 1, left + latency)  # both legs
     decided, given_up = table["entry_decided"].to_numpy(), table["exit_decided"].to_numpy()
     lost = np.concatenate(([0], np.cumsum(~complete)))
     costs = table["fees"] + table["slippage"] + table["funding"]
@@ -81,7 +83,7 @@ def trade_table(
         "net": gross - costs,
         "z_entry": zscore[decided],
         "z_exit": np.where(given_up < 0, np.nan, zscore[given_up]),
-        "incomplete_bars": lost[last + 1] - lost[decided],
+        "incomplete_bars": lost[filled + 1] - lost[decided],
     }
     if ts_us is not None:
         extra |= {"entry_us": ts_us[entered], "exit_us": np.where(left < 0, -1, ts_us[left])}

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, asdict, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analytics.backtest import BacktestParams, backtest, run
@@ -227,7 +227,7 @@ def ran(case, n=400, **known):
 
 
 @given(RUNS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_net_is_what_the_legs_earn_less_what_they_cost(case):
     found = ran(case)
     table, metrics = found.trades, found.metrics
@@ -244,7 +244,7 @@ def test_net_is_what_the_legs_earn_less_what_they_cost(case):
 
 
 @given(RUNS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equity_is_that_of_a_slow_telling(case):
     """Orders in a list, each leg by itself; equity = capital + what every fill has earned since, less what it cost."""
     found = ran(case)
@@ -281,8 +281,55 @@ def test_equity_is_that_of_a_slow_telling(case):
         np.testing.assert_allclose(found.equity, equity, rtol=1e-9, atol=1e-6)
 
 
+def left(found, number):
+    """Close at which a trade is left; beyond the run where it is not."""
+    trade = found.trades.iloc[number]
+    if trade.exit_decided >= 0:
+        return int(trade.exit_decided)
+    later = range(int(trade.entry_decided) + 1, found.n_obs)
+    again = found.trades["entry_decided"].to_numpy()[number + 1 :]
+    return next((t for t in later if found.position[t] != trade.side or t in again), found.n_obs + 9)
+
+
+def held_units(found):
+    """Units of y and x at each close, of all trades together: each leg is held from its own first fill to its last."""
+    params, n = found.params, found.n_obs
+    units_y, units_x = [0.0] * n, [0.0] * n
+    for number, trade in enumerate(found.trades.itertuples()):
+        at, until, aim = trade.entry_decided, left(found, number), trade.units_x
+        for t in range(at, min(until, n)):
+            if t > at and params.hedge == "rolled":
+                ratio = found.hedge_ratio[t] * (found.y[t] / found.x[t] if params.log_prices else 1.0)
+                fresh = -ratio * trade.units_y
+                fresh = round(fresh / params.lot_x) * params.lot_x if params.lot_x else fresh
+                aim = fresh if abs(fresh - aim) > params.roll_share * abs(aim) else aim
+            if t + 1 < n:
+                units_y[t + 1] += trade.units_y
+            if t + 1 + params.latency_bars < n:
+                units_x[t + 1 + params.latency_bars] += aim
+    return units_y, units_x
+
+
+@given(RUNS)
+@example((BacktestParams(window=20, entry_z=1.0, stop_z=2.5, reentry="free", latency_bars=3), 0, False))
+@settings(max_examples=60)
+def test_leverage_and_exposure_are_those_of_what_is_held_at_each_close(case):
+    found = ran(case)
+    if found.metrics.skipped or (found.equity <= 0).any():
+        return
+    shares = []
+    for units_y, units_x, y, x, equity in zip(*held_units(found), found.y, found.x, found.equity, strict=True):
+        if units_y or units_x:
+            shares.append((abs(units_y) * y + abs(units_x) * x) / equity)
+    told = found.metrics
+    assert told.exposure == pytest.approx(len(shares) / told.n_obs)
+    if shares:
+        assert told.mean_leverage == pytest.approx(sum(shares) / len(shares), rel=1e-9)
+        assert told.most_leverage == pytest.approx(max(shares), rel=1e-9)
+
+
 @given(RUNS, st.integers(150, 399))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_later_bars_change_nothing_that_was(case, end):
     params, seed, funded = case
     full = ran(case)
@@ -472,6 +519,17 @@ def test_incomplete_bars_are_marked_or_left_out():
     assert left.coverage == 1 and (left.ts_us == minutes(600)[complete]).all()
 
 
+@pytest.mark.parametrize("latency", [0, 1, 3])
+def test_an_incomplete_bar_marks_a_trade_up_to_its_last_fill(latency):
+    y, x = reverting(600)
+    params = BacktestParams(latency_bars=latency)
+    trade = backtest(y, x, params).trades.iloc[3]
+    for late, marks in ((latency, 1), (latency + 1, 0)):
+        complete = np.ones(600, bool)
+        complete[trade.exit_bar + late] = False
+        assert backtest(y, x, params, complete=complete).trades.iloc[3].incomplete_bars == marks
+
+
 def test_leading_bars_without_a_price_are_left_out():
     y, x = reverting(400)
     found = backtest(np.r_[NAN, NAN, y], np.r_[1.0, NAN, x])
@@ -555,6 +613,7 @@ def test_the_check_runs_where_nothing_was_traded():
         ({"capital": 0.0}, "capital"),
         ({"capital": math.inf}, "capital"),
         ({"leverage": -1.0}, "leverage"),
+        ({"leverage": 125.5}, "leverage"),
         ({"lot_x": math.inf}, "lot_x"),
         ({"fill": "both"}, "fill"),
         ({"taker_bps": -1.0}, "taker_bps"),

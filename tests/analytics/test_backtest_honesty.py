@@ -9,7 +9,16 @@ import pytest
 from arch.bootstrap import StationaryBootstrap
 from scipy.stats import norm
 
-from analytics.backtest import BacktestParams, backtest, bands, deflated_sharpe, grid, overfitting, shuffled
+from analytics.backtest import (
+    BacktestParams,
+    backtest,
+    bands,
+    deflated_sharpe,
+    grid,
+    overfitting,
+    shuffled,
+    walk_forward,
+)
 from analytics.backtest.figures import NO_EDGES, NO_SUMS, moments, tally, tally_all
 from analytics.backtest.overfitting import sharpe_error
 from analytics.backtest.shuffled import in_blocks
@@ -207,12 +216,26 @@ def test_long_runs_are_resampled_in_pieces():
     assert 800 < told.bars.size <= 1_000 and told.bars[-1] == 4_999 and told.net[0] < found.metrics.net < told.net[1]
 
 
-def test_bands_of_a_ruinous_rule_end_at_nothing():
+@pytest.mark.parametrize("latency", [0, 2])
+def test_a_ruinous_run_lies_in_its_bands_with_what_it_owes(latency):
     y, x = reverting(900, shock=0.2)
-    found = backtest(y, x, BacktestParams(leverage=60.0, entry_z=1.0))
+    found = backtest(y, x, BacktestParams(leverage=100.0, entry_z=1.0, latency_bars=latency))
     told = bands(found)
-    assert found.equity.min() <= 0
-    assert told.max_drawdown[1] == 1 and told.equity_low.min() == 0
+    assert told.net[0] < found.metrics.net < -10_000 < told.net[1]
+    assert found.equity[-1] < 0 and told.equity_low[-1] == pytest.approx(10_000 + told.net[0])
+    assert found.metrics.max_drawdown == found.drawdown.max() == told.max_drawdown[1] == 1
+
+
+def test_a_debt_is_told_alike_by_run_grid_and_walk():
+    y, x = reverting(900, shock=0.2)
+    params = BacktestParams(leverage=125.0, entry_z=1.0)
+    run = backtest(y, x, params)
+    figures = grid(y, x, params).figures
+    assert figures["net"].item() == pytest.approx(run.metrics.net) and run.metrics.net < -10_000
+    assert figures["max_drawdown"].item() == run.metrics.max_drawdown == 1
+    for fold in walk_forward(y, x, params, folds=3).folds:
+        for part in (fold.in_sample, fold.out_of_sample):
+            assert part.net < -10_000 and part.max_drawdown == 1
 
 
 def test_bands_ask_for_a_run_with_trades():
