@@ -8,14 +8,19 @@ so that both give the same number to the last bit.
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from analytics.hedge import ols
 from analytics.indicators import rsi
+from analytics.mean_reversion import half_life, spread
 from analytics.pair import PairAnalysis, PairParams, analyse_pair, newest_path
+from analytics.pair.analyse import in_units, trimmed
 from analytics.resampling import BarColumns
 from utils.clock import US_PER_S
 from utils.errors import AnalysisError, InputError
+from utils.later import Later
 
 KEPT = 250  # newest bars of a symbol that its own metrics rest on
 SPIKE_BARS = 20  # bars before, whose mean volume is the usual one
@@ -115,6 +120,12 @@ class Moment:
 
     at_us: int  # close of the bar
     values: Mapping[str, float]
+    later: Later[dict[str, float]] | None = None  # more of them, which cost too much to be known of every bar
+
+    @property
+    def whole(self) -> Mapping[str, float]:
+        """All values, also those that are computed when they are asked for."""
+        return self.values if self.later is None else {**self.values, **self.later()}
 
 
 def symbol_reading(bars: BarColumns, width_us: int) -> dict[str, float]:
@@ -204,7 +215,8 @@ def pair_moments(
     """A moment for each closed bar of both legs that closed after a time, with the metrics named.
 
     `held` bars up to each are analysed, as many as a live analysis holds. The hedge ratio, the spread and what is
-    scaled from them cost a twentieth of a millisecond a bar; tests and half-life cost ten.
+    scaled from them cost a twentieth of a millisecond a bar; tests cost ten. The half-life, which an outcome is judged
+    by, comes later: at the few bars where a rule fires.
 
     Raises
     ------
@@ -226,7 +238,8 @@ def pair_moments(
         values |= _analysed(held_y, held_x, params, path_alone)
         if not all(is_known(leg, width_us) for leg in own):
             values = only_of_the_feed(values)
-        yield Moment(int(y.ts_us[row]) + width_us, values)
+        later = Later(partial(_half_life, held_y.close, held_x.close, params)) if path_alone else None
+        yield Moment(int(y.ts_us[row]) + width_us, values, later if "zscore" in values else None)
 
 
 def needs_tests(names: Collection[str]) -> bool:
@@ -243,6 +256,19 @@ def _analysed(y: BarColumns, x: BarColumns, params: PairParams, path_alone: bool
         return analyse_pair(y.close, x.close, params, ts_us=y.ts_us, complete=y.complete & x.complete).reading()
     except (AnalysisError, InputError):
         return {}
+
+
+def _half_life(y: np.ndarray, x: np.ndarray, params: PairParams) -> dict[str, float]:
+    """The half-life as `analyse_pair` has it, without its tests."""
+    y, x, _, _ = trimmed(y, x, None, None)
+    try:
+        y, x = in_units(y[-params.test_bars :], x[-params.test_bars :], params)
+        if y.size < params.min_bars:
+            return {"half_life": math.nan}
+        fit = ols(y, x)
+        return {"half_life": half_life(spread(y, x, fit.hedge_ratio, fit.intercept), fitted=1).bars}
+    except AnalysisError:
+        return {"half_life": math.nan}
 
 
 def _of_legs(y: Mapping[str, float], x: Mapping[str, float]) -> dict[str, float]:

@@ -216,7 +216,9 @@ class Rehearsal(Body):
     )
 
     rule: NewRule
-    bars: int = Field(3_600, ge=1, le=20_000)
+    bars: int | None = Field(
+        None, ge=1, le=20_000, description="The newest ones; by default 3,600, or 1,000 where the rule asks for tests"
+    )
     thresholds: list[float] | None = Field(None, max_length=25)
 
 

@@ -31,7 +31,7 @@ from data.archive import DAY_US, Archive, groups
 from data.rows_as_text import excel, json_lines
 from data.sqlite import BAR_COLUMNS, BAR_TYPES
 from data.stored import Owner, Span, alert_columns, alert_pages, bar_pages, last_id, trade_pages
-from data.trades import Trades
+from data.trades import MAX_ID, Trades
 
 FORMULA = "^[-=+@\t\r\n\x00＝＋－＠']"  # how a text begins that a spreadsheet may run, or that was marked like one
 MARK = "'"
@@ -64,26 +64,31 @@ class Table:
 # --- tables -----------------------------------------------------------------------------------------
 
 
-def ticks(path: Path, owner: Owner, span: Span, held: Trades, archive: Archive | None = None) -> Table:
-    """The trades of one symbol: those in the file, then those of `held`, the newest in memory, that are not yet there.
+def ticks(
+    path: Path,
+    owner: Owner,
+    span: Span,
+    held: Trades,
+    archive: Archive | None = None,
+    run: tuple[int, int] = (0, MAX_ID),
+) -> Table:
+    """The trades of one symbol: those in the file, and those of `held`, in memory, that are not yet there.
 
-    With an archive those of its day files too, by id; where both have one, that of the file.
+    With an archive those of its day files too, by id; where more than one place has one, that of the file.
+
+    run : first and last id of the stored trades that count: others are of another run of this market
 
     Raises
     ------
     StorageError
     """
-    stored_id = last_id(path, owner)
-    fresh = held[(held.trade_id > stored_id) & span.inside(held.ts_us)]
-    if span.limit is not None:
-        fresh = fresh[max(len(fresh) - span.limit, 0) :]
-        span = replace(span, limit=span.limit - len(fresh))
-    stored: Iterable[Trades] = () if span.limit == 0 else trade_pages(path, owner, span, stored_id)
-    pages: Iterable[Trades] = (page for page in chain(stored, [fresh]) if len(page))
+    stored = trade_pages(path, owner, span, min(last_id(path, owner), run[1]))
+    own = (page[page.trade_id >= run[0]] for page in stored)
+    fresh = held[span.inside(held.ts_us)]
+    pages = united((page for page in own if len(page)), iter([fresh] if len(fresh) else []))
     if archive is not None and archive.days(owner):
-        wanted = None if span.limit is None else span.limit + len(fresh)
-        pages = _newest(united(pages, archive.pages(owner, _of_days(archive, owner, span, wanted))), wanted)
-    return Table(TICKS, (_ticks(page) for page in pages if len(page)))
+        pages = united((page for page in pages if len(page)), archive.pages(owner, _of_days(archive, owner, span)))
+    return Table(TICKS, (_ticks(page) for page in _newest(pages, span.limit) if len(page)))
 
 
 def united(pages: Iterable[Trades], others: Iterator[Trades]) -> Iterator[Trades]:
@@ -104,8 +109,9 @@ def united(pages: Iterable[Trades], others: Iterator[Trades]) -> Iterator[Trades
         yield from others
 
 
-def _of_days(archive: Archive, owner: Owner, span: Span, rows: int | None) -> Span:
+def _of_days(archive: Archive, owner: Owner, span: Span) -> Span:
     """The span, or where only its newest rows are wanted, that of the newest days that hold so many."""
+    rows = span.limit
     if rows is None:
         return span
     found, since_us = 0, span.until_us
@@ -141,15 +147,17 @@ def _ticks(page: Trades) -> pa.RecordBatch:
 def bars(path: Path, key: tuple[str, str, str], span: Span, held: pd.DataFrame) -> Table:
     """The bars of (venue, symbol, timeframe): those in the file, and those of `held`, from memory, as `numbered`.
 
-    Where both have a bar it is that of memory if complete, as it knows of late trades first, else that of the file.
+    Where both have a bar it is that of memory if complete, as it knows of late trades first, else that of the file; the
+    newest of memory, which is forming, stands, and the file has none after it: of a replay that was set back, say.
 
     Raises
     ------
     StorageError
     """
+    forming_us = int(held["ts_us"].iloc[-1]) if len(held) else span.until_us
     held = held[span.inside(held["ts_us"].to_numpy())]
     begin_us = int(held["ts_us"].iloc[0]) if len(held) else span.until_us
-    recent = Span(max(begin_us, span.since_us), span.until_us)
+    recent = Span(max(begin_us, span.since_us), min(span.until_us, forming_us))
     newest = overlaid(pd.concat([_no_bars(), *bar_pages(path, *key, recent)]), held)
     older = Span(span.since_us, min(begin_us, span.until_us), span.limit)
     if span.limit is not None:

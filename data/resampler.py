@@ -34,21 +34,22 @@ class Resampler:
     since_us : every trade from this time on is expected to arrive, so a bar that opened earlier is never complete.
         None: the time of the first trade seen, as for a feed that was joined in mid-market. A market that starts now,
         or a history loaded before, begins where its owner says; `capture_began` says it later.
+    version : the least that readers get to see: that of what this stands in for
 
     Raises
     ------
     TimeframeError, InputError
     """
 
-    def __init__(self, timeframe: str, keep: int = 20_000, since_us: int | None = None) -> None:
+    def __init__(self, timeframe: str, keep: int = 20_000, since_us: int | None = None, version: int = 0) -> None:
         if keep < 1:
             raise InputError(f"keep must be >= 1 bar, was {keep}", "keep")
         self.timeframe = timeframe
         self.width_us = timeframe_us(timeframe)
         self.keep = keep
         self.ignored = 0  # trades that came for bars no longer kept
-        self.version = 0  # grows at each change of any bar
-        self.closed_version = 0  # the version at which a bar that was handed out as closed last changed
+        self.version = version  # grows at each change of any bar
+        self.closed_version = version  # the version at which a bar that was handed out as closed last changed
         self._since_us = since_us
         self._lock = threading.Lock()
         self._kept = _KeptParts()
@@ -71,16 +72,13 @@ class Resampler:
                 self._kept.merge(parts)
                 self._kept.forget_before(self._kept.last + 1 - self.keep)
 
-    def begin_with(self, parts: Parts, since_us: int, version: int = 0) -> None:
-        """Put older bars before those held, as parts that share no trade with them; nothing is missing from then on.
-
-        `version` is the least that readers get to see from now on: of what this stands in for.
-        """
+    def begin_with(self, parts: Parts, since_us: int) -> None:
+        """Put older bars before those held, as parts that share no trade with them; nothing is missing from then on."""
         with self._lock:
             self._kept.merge(join(parts))
             self._kept.forget_before(self._kept.last + 1 - self.keep)
             self._since_us = since_us
-            self.closed_version = self.version = max(self.version, version) + 1
+            self.closed_version = self.version = self.version + 1
 
     def capture_began(self, since_us: int) -> None:
         """Say from when on every trade is expected to be here: after older trades were loaded, say."""
@@ -142,6 +140,13 @@ class Resampler:
             low, high = first_us // self.width_us - first, last_us // self.width_us - first
             bars.complete[max(low, 0) : max(high + 1, 0)] = False
         return bars
+
+    @property
+    def forgotten_us(self) -> float:
+        """Open time of the newest bar that is not kept any more; -inf while all are."""
+        with self._lock:
+            oldest = self._kept.last - self.keep
+            return oldest * self.width_us if self._kept and int(self._kept.parts.number[0]) <= oldest else -np.inf
 
     def closed_through(self, now_us: int) -> int:
         """Open time of the newest closed bar: of the bar before that of `now_us` or, if later, of the last trade."""

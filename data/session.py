@@ -32,8 +32,8 @@ MAX_STORED_AT_ONCE = 2_000  # bars; a longer backlog is written over several rou
 class _Bars:
     """Bars of one symbol and width: trades wait in a list until somebody looks."""
 
-    def __init__(self, timeframe: str, since_us: int | None, stored_least_us: int) -> None:
-        self.resampler = Resampler(timeframe, since_us=since_us)
+    def __init__(self, timeframe: str, since_us: int | None, stored_least_us: int, version: int) -> None:
+        self.resampler = Resampler(timeframe, since_us=since_us, version=version)
         self.marked: dict[tuple[int, int], tuple[int, int]] = {}  # ids of each open gap -> the times that were marked
         self._width_us = timeframe_us(timeframe)
         # The bar of this time and those before are not written: memory may hold only a part of its trades.
@@ -116,6 +116,7 @@ class Session:
         self.opened_s = monotonic_s()
         self._bars: dict[tuple[str, str], _Bars] = {}
         self._bars_lock = threading.Lock()
+        self._first: dict[str, tuple[int, int]] = {}
         self._gaps_seen: set[Gap] = set()
         self._gaps_version = -1
         self._rebuild = Rebuild(database, feed.venue, feed.stream, self._beyond_memory, self.mirror.put_bars)
@@ -271,10 +272,10 @@ class Session:
         held = self.buffer.snapshot(symbol)
         cut = len(held) >= min(RESUME_TRADES, self.buffer.capacity)  # older trades may be in the file
         stored = len(held) and (cut or earlier is not None)
-        bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if stored else 0)
+        bars = _Bars(timeframe, self._capture_since(symbol), int(held.ts_us[0]) if stored else 0, version)
         bars.has_looked_back = len(held) > 0
         if earlier is not None:
-            bars.resampler.begin_with(earlier.parts, earlier.since_us, version)
+            bars.resampler.begin_with(earlier.parts, earlier.since_us)
             for times in earlier.broken:
                 bars.resampler.mark_incomplete(*times)
             bars.add(earlier.edge)
@@ -286,7 +287,9 @@ class Session:
     def _beyond_memory(self, symbol: str, timeframe: str) -> float:
         """Time of the last bar that memory does not hold whole: all are where nobody watches this width."""
         bars = self._bars.get((symbol, timeframe))
-        return float("inf") if bars is None else bars.stored_least_us or -float("inf")
+        if bars is None:
+            return float("inf")
+        return max(bars.stored_least_us or -float("inf"), bars.resampler.forgotten_us)
 
     def known_us(self, symbol: str) -> float:
         """Time up to which trades arrive: of the last one, while this connection has not brought another."""
@@ -300,7 +303,13 @@ class Session:
         first = self.buffer.first(symbol)
         return first.ts_us if first is not None and self.feed.venue == "demo" else None
 
+    def began(self, symbol: str) -> tuple[int, int] | None:
+        """Least id of the first trades that arrived in this session, and their time, microseconds; None before."""
+        return self._first.get(symbol)
+
     def _emitted(self, trades: Trades) -> None:
+        if trades.symbol not in self._first:
+            self._first[trades.symbol] = int(trades.trade_id.min()), int(trades.ts_us.min())
         for (symbol, _), bars in list(self._bars.items()):
             if symbol == trades.symbol:
                 bars.add(trades)

@@ -179,7 +179,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
     """A read-only connection for a few short queries; `options` are further ones of SQLite's file addresses.
 
-    It never folds the log into the file: that is for the writer alone.
+    All of them see the file as it was at the first: decimals and the integers that they are of belong together. It
+    never folds the log into the file: that is for the writer alone.
 
     Raises
     ------
@@ -191,6 +192,7 @@ def reading(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro{options}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1_000)) as connection:
+            connection.execute("begin")
             yield connection
     except sqlite3.Error as exc:
         raise storage_error(f"{path} cannot be read", exc) from exc

@@ -18,7 +18,7 @@ from alerts.alert_engine import AlertEngine
 from alerts.channels import open_channels
 from alerts.market import Quiet, Readings
 from alerts.notify import Heartbeat, Notifier
-from alerts.past import Past, told, would_have_fired
+from alerts.past import Past, told, usual_bars, would_have_fired
 from alerts.rules import AlertEvent
 from analytics.correlation.lead_lag import LeadLag, lead_lag
 from analytics.correlation.widths import WidthCorrelation, correlation_by_width
@@ -150,7 +150,6 @@ class Engine:
         )
         self.imports = Imports(settings.database, self.jobs, self._mirror, self._market, self._imported)
         self.exports = Exports(self)
-        self._events_before = 0  # number of the newest alert event of an earlier market
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -283,13 +282,14 @@ class Engine:
     def would_have_fired(
         self,
         fields: Mapping[str, Any],
-        bars: int = 3_600,
+        bars: int | None = None,
         thresholds: Iterable[float] | None = None,
         go_on: Callable[[int], bool] | None = None,
     ) -> dict[str, Any]:
         """What a rule of these fields would have done over the newest bars, held or stored, and at other thresholds.
 
-        `go_on` is told how many bars are done, and may end it: what is done by then is returned.
+        Where no number of bars is asked for they are as many as usual for such a rule. `go_on` is told how many bars
+        are done, and may end it: what is done by then is returned.
 
         Raises
         ------
@@ -297,7 +297,7 @@ class Engine:
         """
         rule = self.alerts.checked({**self.rule_defaults(), **fields})
         past = Past(self._past, self._params, self._held(self._params))
-        return told(would_have_fired(rule, past, bars, thresholds, go_on))
+        return told(would_have_fired(rule, past, usual_bars(rule) if bars is None else bars, thresholds, go_on))
 
     def metric(self, symbol_y: str, symbol_x: str, timeframe: str, name: str) -> float:
         """A metric of a pair at its newest close, as rules are judged by it; NaN where it is not known.
@@ -384,7 +384,8 @@ class Engine:
         check_followed(symbol_x, self._symbols)
         session = self.session
         key = (id(session), compute, symbol_y, symbol_x)
-        look = self.now_us() // TRADES_EVERY_US
+        # The newest look of a market whose time stands lacks what came after it: it counts for as long on our clock.
+        look = self.now_us() // TRADES_EVERY_US, int(monotonic_s() * US_PER_S) // TRADES_EVERY_US
 
         def newest() -> Result:
             since_us = self.now_us() - TRADES_SINCE_US
@@ -488,6 +489,10 @@ class Engine:
             recording=self._recording_status(),
         )
 
+    def symbol_status(self) -> dict[str, SymbolStatus]:
+        """How each symbol stands, now: the part of `status` that every chart asks for."""
+        return symbol_status(self.session, monotonic_s())
+
     def _recording_status(self) -> dict[str, Any] | None:
         """How the newest recording stands, or why none began."""
         found, failure = self._archive.status, self._archive.failure
@@ -501,7 +506,7 @@ class Engine:
             with contextlib.suppress(AnalysisError, InputError):
                 analysis = self.analysis(symbol_y, symbol_x, config.DEFAULT_TIMEFRAME, self._params)
                 readings[f"{symbol_y}/{symbol_x}"] = analysis.reading()
-            events = map(_comparable, self.alerts.events_after(self._events_before))
+            events = map(_comparable, self.alerts.events_of_market())
             return state_hash(self.session, readings, events)
 
     def _mode(self, session: Session, symbols: Mapping[str, SymbolStatus]) -> tuple[str, str, float | None]:
@@ -791,7 +796,6 @@ class Engine:
             self._session = session
             self.tapes.clear()
             self._analyses = Memory(ANALYSES_KEPT)
-            self._events_before = self.alerts.last_seq
             self._take_up_rules(anew=not session.live)
         LOG.info("market open: %s", feed.venue)
 
@@ -974,9 +978,9 @@ class Engine:
         self.alerts.take_up(self.venue, self.now_us(), anew)
 
     def _past(self, symbol: str, timeframe: str, bars: int) -> BarColumns:
-        """The newest closed bars held or stored of a symbol, consecutive, oldest first."""
+        """The newest closed bars held, and of a live market stored, of a symbol, consecutive, oldest first."""
         held = self.columns(symbol, timeframe, bars + 1)[:-1]
-        if not len(held) or len(held) >= bars:
+        if not len(held) or len(held) >= bars or not self.session.live:
             return held
         stored = sqlite.read_bars(self.settings.database, self.venue, symbol, timeframe, int(held.ts_us[0]), bars)
         return BarColumns.joined(stored[-(bars - len(held)) :], held)

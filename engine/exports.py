@@ -1,10 +1,12 @@
 """What is taken away as a file: trades, bars, the analysis of a pair and what alert rules did, as streamed tables."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import pandas as pd
 
 from analytics.pair import PairAnalysis, PairParams
+from analytics.resampling import timeframe_us
 from config import Settings
 from data import exporters
 from data.exporters import Table
@@ -12,6 +14,7 @@ from data.session import Session
 from data.stored import Span
 from engine.imports import Imports
 from engine.tapes import check_followed
+from utils.clock import LATEST_US
 
 MEMORY_BARS = 20_000  # newest bars in memory that are looked at beside the file
 
@@ -41,28 +44,38 @@ class Exports:
         self._host = host
 
     def ticks(self, symbol: str, span: Span) -> Table:
-        """Trades of one symbol, imported, stored and not yet stored.
+        """Trades of one symbol, imported, stored and not yet stored; in a replay those up to where it stands.
 
         Raises
         ------
         InputError, StorageError
         """
-        host = self._host
+        host, session = self._host, self._host.session
         check_followed(symbol, host.symbols)
-        feed = host.session.feed
-        owner, held = (feed.venue, feed.stream, symbol), host.session.buffer.snapshot(symbol)
-        return exporters.ticks(host.settings.database, owner, span, held, host.imports.archive)
+        owner, held = (session.feed.venue, session.feed.stream, symbol), session.buffer.snapshot(symbol)
+        what = host.settings.database, owner, span, held, host.imports.archive
+        if session.live:
+            return exporters.ticks(*what)
+        first_id, _ = session.began(symbol) or (0, 0)
+        return exporters.ticks(*what, (first_id, int(held.trade_id.max()) if len(held) else -1))
 
     def bars(self, symbol: str, timeframe: str, span: Span) -> Table:
         """Bars of one symbol, stored and held, the forming one last.
 
+        Bars of an earlier run of the demo market, and of other recordings or what they hold after the time at which a
+        replay stands, lie in the file too and are left out.
+
         Raises
         ------
         InputError, StorageError
         """
-        host = self._host
+        host, session = self._host, self._host.session
         check_followed(symbol, host.symbols)
         held = exporters.numbered(host.bars(symbol, timeframe, MEMORY_BARS))
+        if not session.live:
+            _, began_us = session.began(symbol) or (0, LATEST_US)
+            width_us = timeframe_us(timeframe)
+            span = replace(span, since_us=max(span.since_us, began_us // width_us * width_us))
         return exporters.bars(host.settings.database, (host.venue, symbol, timeframe), span, held)
 
     def analysis(self, symbol_y: str, symbol_x: str, timeframe: str, params: PairParams, span: Span) -> Table:

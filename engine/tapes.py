@@ -93,14 +93,17 @@ class Tapes:
 
     def clear(self) -> None:
         """Forget all: another market was opened."""
-        self._tapes.clear()
-        self._books.clear()
+        with self._lock:  # or a tape of the old one, on its way, would stay
+            self._tapes.clear()
+            self._books.clear()
 
     def _new_tape(self, session: Session, symbol: str) -> LiveTape:
         """The tape of a symbol, and what its stored bars tell of times of day."""
 
         def levels(before_us: int) -> LevelLearner:
             learner, width_us = LevelLearner(), timeframe_us(LEVELS_OF)
+            if not session.live:  # the file holds other runs, of other markets as it were
+                return learner
             until_us = before_us // width_us * width_us - width_us  # the bar in which the tape begins is the tape's
             spans = (session.feed.venue, symbol, LEVELS_OF, until_us - LEVELS_DAYS * UNIT_US["d"], until_us)
             frame = sqlite.read_bar_table(self._host.settings.database, *spans)
@@ -122,6 +125,7 @@ def _new_book(session: Session, symbol: str) -> LiveQuotes:
         lambda since_us: session.quotes.snapshot(symbol, since_us),
         lambda since_us: session.buffer.snapshot(symbol, since_us),
         numbering,
+        lambda: session.ingestion.gaps_version,
     )
 
 

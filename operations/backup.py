@@ -94,7 +94,6 @@ def _copy_database(database: Path, target: Path, progress: Progress) -> dict[str
     if sqlite.look(database) == 0:
         raise BackupError(f"{database} is empty: nothing to back up")
     with sqlite.reading(database) as source:
-        source.execute("begin")
         source.execute("select count(*) from sqlite_master").fetchone()  # from here on it reads this moment
         try:
             sqlite.back_up(source, target, told)

@@ -21,7 +21,7 @@ class LiveTape:
     """Readings of one symbol, at the cost of the trades since the last; safe to share between threads.
 
     A meter takes trades by increasing id. Those that a repair brings late make it begin anew from the whole tape held,
-    at most once in five seconds.
+    at most once in five seconds of a market whose time goes on.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class LiveTape:
         self._waiting: list[Tape] = []
         self._rows = 0
         self._meter: TapeMeter | None = None
-        self._begun_us = 0  # time of the reading for which the meter was begun
+        self._begun_us = self._read_us = 0  # time of the reading for which the meter was begun, and of the newest one
 
     @property
     def waiting(self) -> int:
@@ -69,8 +69,10 @@ class LiveTape:
             meter = self._meter
             if meter is not None:
                 self._catch_up(meter)
-            if meter is None or (meter.late and abs(now_us - self._begun_us) >= AGAIN_US):
+            soon = abs(now_us - self._begun_us) < AGAIN_US and now_us != self._read_us
+            if meter is None or (meter.late and not soon):
                 meter = self._meter = self._begin(now_us)
+            self._read_us = now_us
             return meter.reading(now_us)
 
     def _begin(self, now_us: int) -> TapeMeter:
@@ -95,6 +97,8 @@ class LiveQuotes:
     ----------
     quotes, trades : those held that are not older than a time, microseconds, oldest first
     numbering : grows whenever the exchange has begun to number its quotes anew, which asks for a new meter
+    repairs : grows whenever older trades have come than are read again, which asks for one too: at most once in five
+        seconds of a market whose time goes on
     """
 
     def __init__(
@@ -102,13 +106,14 @@ class LiveQuotes:
         quotes: Callable[[int], Book],
         trades: Callable[[int], Tape],
         numbering: Callable[[], int] = lambda: 0,
+        repairs: Callable[[], int] = lambda: 0,
         params: QuoteParams | None = None,
     ) -> None:
-        self._quotes, self._trades, self._numbering = quotes, trades, numbering
+        self._quotes, self._trades, self._numbering, self._repairs = quotes, trades, numbering, repairs
         self._params = params or QuoteParams()
         self._lock = threading.Lock()
-        self._meter, self._number = QuoteMeter(self._params), -1
-        self._read_us = 0
+        self._meter, self._number, self._repaired = QuoteMeter(self._params), -1, -1
+        self._begun_us = self._read_us = 0
 
     def reading(self, now_us: int) -> QuoteReading:
         """All measures at `now_us`.
@@ -119,9 +124,12 @@ class LiveQuotes:
             No quote yet.
         """
         with self._lock:
-            number = self._numbering()
-            if number != self._number or now_us < self._read_us:
-                self._meter, self._number, self._read_us = QuoteMeter(self._params), number, 0
+            number, repaired = self._numbering(), self._repairs()
+            soon = abs(now_us - self._begun_us) < AGAIN_US and now_us != self._read_us
+            late = repaired != self._repaired and not soon
+            if number != self._number or now_us < self._read_us or late:
+                self._meter, self._number, self._repaired = QuoteMeter(self._params), number, repaired
+                self._begun_us, self._read_us = now_us, 0
             begin_us = max(self._read_us - OVERLAP_US, now_us - BACK_WINDOWS * self._params.window_s * US_PER_S)
             self._meter.feed_quotes(self._quotes(begin_us))
             self._meter.feed_trades(self._trades(begin_us))

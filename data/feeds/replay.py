@@ -91,6 +91,11 @@ def _chained(recordings: Iterable[Recording]) -> list[Chain]:
     return [sorted(parts, key=lambda one: one.manifest.part if one.manifest else 0) for parts in chains.values()]
 
 
+def _first_us(part: Recording) -> int:
+    """The newest of the first trades of its symbols: the last trade is not before it."""
+    return max(found.first_us for found in part.found.values())
+
+
 class ReplayFeed:
     """Recordings as a feed: merged by trade time, at `speed` times real time, then ended.
 
@@ -198,7 +203,8 @@ class ReplayFeed:
         """How the feed stands; the detail tells of files that ended early."""
         if self._thread is None:
             return FeedState("CONNECTING", "the replay has not been started")
-        mode, what = "LIVE", f"playing {len(self._recordings)} recording(s) {self._speed_text()}"
+        files = len(self._recordings)
+        mode, what = "LIVE", f"playing {files} recording{'s' if files > 1 else ''}"
         if self._end:
             mode, what = "ENDED", self._end
         elif self._pace.target_us is not None:
@@ -409,15 +415,13 @@ class ReplayFeed:
         return None if self._last_us is None else max(self._last_us, self._position_us)
 
     def _look_ahead(self) -> None:
-        ends = [last_trade_us(parts[-1].path, parts[-1].kind, self._stopped.is_set) for parts in self._chains]
-        self._last_us = max((end for end in ends if end is not None), default=None)
+        stop, newest = self._stopped.is_set, [parts[-1] for parts in self._chains]
+        ends = [last_trade_us(part.path, part.kind, stop) or _first_us(part) for part in newest]
+        self._last_us = None if stop() else max(ends)
 
     def _end_text(self) -> str:
         text = f"played to the end: {self._merge.released:,} trades"
         return text if self._merge.released else f"{text}; the recording holds {', '.join(self.symbols)}"
-
-    def _speed_text(self) -> str:
-        return f"at {self._pace.speed:g} times real time" if self._pace.speed else "as fast as possible"
 
 
 def _reject(sink: Sink | QuoteSink, rejected: Rejected) -> None:

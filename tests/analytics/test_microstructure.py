@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.microstructure import hayashi_yoshida, thinned
@@ -46,7 +46,6 @@ def taken(result) -> tuple[float, float, float, int, int]:
     return result.covariance, result.variance_x, result.variance_y, result.n_x, result.n_y
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(2, 60), st.integers(2, 60), st.integers(4, 90), st.integers(-60, 60), st.integers(0, 10_000))
 def test_it_equals_the_double_sum_whatever_the_times(n, m, span, shift, seed):
     """Times repeat, meet, and one leg may begin after the other has ended."""
@@ -93,7 +92,6 @@ def test_walks_that_trade_apart_give_back_their_correlation():
     assert found.low < 0.8 < found.high
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.floats(1e-3, 1e4), st.floats(1e-3, 1e4), st.integers(-(10**15), 10**15))
 def test_units_of_price_and_the_start_of_time_cancel(one, two, shift):
     tx, px, ty, py = LEGS

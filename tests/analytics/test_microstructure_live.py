@@ -128,17 +128,24 @@ class Books:
     """Quotes and trades in memory up to a row."""
 
     def __init__(self) -> None:
-        self.trades, self.end, self.number = tape(3_000), 0, 0
-        self.quotes = quotes(self.trades)
+        self.trades, self.end, self.number, self.repairs = tape(3_000), 0, 0, 0
+        self.quotes, self.missing = quotes(self.trades), slice(0, 0)
         self.live = LiveQuotes(
             lambda since_us: self.quotes[(self.quotes.ts_us >= since_us) & self.arrived],
-            lambda since_us: self.trades[(self.trades.ts_us >= since_us) & self.arrived],
+            lambda since_us: self.trades[(self.trades.ts_us >= since_us) & self.arrived & ~self.gone],
             lambda: self.number,
+            lambda: self.repairs,
         )
 
     @property
     def arrived(self) -> np.ndarray:
         return np.arange(len(self.trades)) < self.end
+
+    @property
+    def gone(self) -> np.ndarray:
+        gone = np.zeros(len(self.trades), bool)
+        gone[self.missing] = True
+        return gone
 
     def reading(self):
         return self.live.reading(int(self.trades.ts_us[self.end - 1]))
@@ -162,6 +169,19 @@ def test_a_new_numbering_of_quotes_begins_a_new_meter():
     books.quotes = Quotes.of("A", books.quotes.update_id - 10_000, books.quotes.ts_us, *books.quotes.columns[2:])
     books.end, books.number = 2_500, 1
     same(books.reading(), books.expected())
+
+
+def test_repaired_trades_older_than_what_is_read_again_begin_a_new_meter():
+    books = Books()
+    for end in range(1_200, 1_500, 20):
+        books.end = end
+        books.missing = slice(1_000, 1_100)
+        books.reading()
+    books.missing, books.repairs = slice(0, 0), 1
+    for end in range(1_500, 1_600, 20):
+        books.end = end
+        found = books.reading()
+    same(found, books.expected())
 
 
 def test_no_quote_is_not_enough_data():

@@ -35,7 +35,7 @@ from utils.errors import AnalysisError, InputError, TooFewObservations
 S = 1_000_000
 START = 1_700_000_000 * S + 400_000
 PARAMS = TapeParams(window_s=10, history_s=15, buckets=3, widths_s=(1, 2))
-SMALL = settings(deadline=None, max_examples=60)
+SMALL = settings(max_examples=60)
 
 row = st.tuples(st.sampled_from([0, 1, 90, 700, 2_500, 40_000]), st.integers(-2, 2), st.integers(1, 40), st.booleans())
 tapes = st.lists(row, min_size=1, max_size=150)
@@ -264,7 +264,7 @@ def test_trades_to_come_change_nothing():
 
 
 @given(st.permutations(range(40)))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_batch_in_any_order_with_repeats_is_one_tape(order):
     trades = steady(10)
     shuffled = trades[np.array([*order, 3, 3, 17])]

@@ -35,7 +35,7 @@ from utils.errors import InputError, TooFewObservations
 S = 1_000_000
 START = 1_700_000_000 * S + 400_000
 NAN = math.nan
-SMALL = settings(deadline=None, max_examples=60)
+SMALL = settings(max_examples=60)
 PARAMS = QuoteParams(window_s=5, max_age_s=3)
 
 # Good, one-sided, crossed, without a size, locked.

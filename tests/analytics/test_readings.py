@@ -97,6 +97,16 @@ def test_the_past_reads_what_a_live_analysis_read_at_each_bar_to_the_last_bit(na
         assert [moment.values[name] for name in names] == [live[name] for name in names]
 
 
+@pytest.mark.parametrize("n", [25, 45, 200])  # too few for a half-life, fewer than tests look at, and enough
+def test_the_half_life_of_a_path_alone_comes_later_and_is_the_live_one(n):
+    y, x = legs(n)
+    (moment,) = pair_moments(y, x, S, PARAMS, HELD, PATH, after_us=T0 + (n - 1) * S)
+    live = analyse_pair(y.close[-HELD:], x.close[-HELD:], PARAMS).reading()
+    assert "half_life" not in moment.values
+    assert moment.whole["half_life"] == pytest.approx(live["half_life"], abs=0, nan_ok=True)
+    assert math.isnan(live["half_life"]) is (n < PARAMS.min_bars)
+
+
 def test_metrics_of_legs_are_the_same_in_the_past():
     y, x = legs(300)
     moments = list(pair_moments(y, x, S, PARAMS, HELD, ("rsi_x", "volume_spike", "feed_age"), after_us=T0 + 298 * S))

@@ -383,7 +383,6 @@ def test_a_log_that_a_long_reading_let_grow_shrinks_after_it(path, opened, monke
     opened.close()
     connection = opened.connection()
     with sqlite.reading(path) as reader:
-        reader.execute("begin")
         assert reader.execute("select count(*) from trades").fetchone() == (3_000,)
         put_notes(connection, 2_000)
         assert sqlite.log_bytes(path) > 10 << 20
@@ -398,7 +397,6 @@ def test_a_large_log_is_folded_by_force_between_two_readings(path, opened, monke
     monkeypatch.setattr(database, "monotonic_s", lambda: clock_s[0])
     monkeypatch.setattr(database, "LOG_LARGE", 1 << 20)
     with sqlite.reading(path) as reader:
-        reader.execute("begin")
         reader.execute("select count(*) from trades").fetchone()
         put_notes(opened.connection(), 500)
         for _ in range(3):

@@ -49,7 +49,6 @@ def bits(value):
 # --- the writers ----------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 @example([-0.0, 5e-324, 0.1, 1e22, 1.7976931348623157e308, 123456789.123456789])
 def test_floats_come_back_to_the_last_bit(values):
@@ -58,7 +57,6 @@ def test_floats_come_back_to_the_last_bit(values):
     assert [bits(value) for value in as_frame(table_of(frame))["value"]] == [bits(value) for value in values]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
 @example(["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "＝1", "'", "'=1", "a,b", 'a"b', "", "a\nb"])
 def test_text_comes_back_and_none_is_a_formula(texts):
@@ -119,13 +117,28 @@ def test_trades_of_the_file_are_followed_by_those_that_wait(tmp_path, monkeypatc
     ]
 
 
+def test_repaired_trades_that_wait_for_the_disk_take_their_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "PAGE_ROWS", 7)
+    whole = tape(range(45))
+    path = write(tmp_path / "a.db", whole[np.r_[0:12, 15:40]])
+    held = whole[10:]
+    assert as_frame(exporters.ticks(path, OWNER, Span(), held))["trade_id"].tolist() == list(range(45))
+    assert as_frame(exporters.ticks(path, OWNER, Span(limit=32), held))["trade_id"].tolist() == list(range(13, 45))
+
+
+def test_stored_trades_of_another_run_are_left_out(tmp_path):
+    path = write(tmp_path / "a.db", tape(range(40)))
+    found = as_frame(exporters.ticks(path, OWNER, Span(), tape(range(20, 33)), run=(10, 32)))
+    assert found["trade_id"].tolist() == list(range(10, 33))
+
+
 def test_a_symbol_without_trades_gives_the_names_alone(tmp_path):
     path = write(tmp_path / "a.db", tape(range(3)))
     table = exporters.ticks(path, ("v", "s", "NONE"), Span(), Trades.empty("NONE"))
     assert as_csv(table) == "trade_id,ts_us,price,qty,buyer_is_maker\n"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(1e-12, 1e12), st.floats(1e-12, 1e12)), min_size=1, max_size=30))
 def test_trades_read_from_csv_and_parquet_are_those_of_the_file(tmp_path_factory, amounts):
     price, qty = np.array(amounts).T
@@ -167,7 +180,6 @@ def test_bars_of_which_the_file_has_none_come_from_memory(tmp_path):
     assert as_csv(exporters.bars(path, ("v", "X", "5s"), Span(), held.iloc[:0])).count("\n") == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=20))
 def test_of_two_bars_of_one_time_the_one_of_memory_stands_where_complete(drawn):
     frame = numbered(bars_of(tape(range(len(drawn))), "1s"))

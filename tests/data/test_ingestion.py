@@ -537,7 +537,7 @@ def assert_in_order(batches, newest, missing):
             assert set(ids) <= missing
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(EVENTS, st.sampled_from([10**9, 15]), st.sampled_from([200_000, 4]))
 def test_whatever_arrives_is_accounted_for_once_and_gaps_are_what_is_missing(events, room, held_most):
     with pytest.MonkeyPatch.context() as patch:
@@ -563,7 +563,7 @@ def test_whatever_arrives_is_accounted_for_once_and_gaps_are_what_is_missing(eve
                 assert capture.missing(symbol) == set(range(capture.base[symbol], max(sent))) - sent
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(EVENTS)
 def test_a_stream_with_legitimate_holes_never_waits_and_never_has_a_gap(events):
     capture = Capture(contiguous=False, room=10**9)
@@ -580,7 +580,7 @@ def test_a_stream_with_legitimate_holes_never_waits_and_never_has_a_gap(events):
     assert all(row.held == row.gaps_open == 0 for row in line.sink.counts().values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 60), st.randoms(), st.integers(1, 20))
 def test_any_order_within_the_patience_ends_as_the_stream_that_was_sent(size, order, lot):
     line = Line()
@@ -593,7 +593,7 @@ def test_any_order_within_the_patience_ends_as_the_stream_that_was_sent(size, or
     assert line.gaps() == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.integers(1, 50), min_size=1), st.randoms(), st.data())
 def test_gaps_close_one_by_one_as_their_ids_come(absent, order, data):
     line = Line()

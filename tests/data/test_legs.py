@@ -157,7 +157,7 @@ def test_bars_of_a_gap_are_incomplete_in_their_leg_alone(market):
 TRADED = st.lists(st.integers(0, 600), min_size=1, max_size=60).map(lambda tenths: np.sort(tenths) / 10)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TRADED, TRADED, st.integers(0, 70), st.sampled_from(["1s", "3s", "1m"]), st.integers(1, 30))
 def test_legs_are_the_end_of_the_batch_bars_whatever_the_clock_says(at_y, at_x, now_s, timeframe, rows):
     market, tapes = idle(), (tape("Y", at_y), tape("X", at_x))
@@ -209,7 +209,7 @@ def test_at_trade_times_every_new_trade_makes_another_version(market):
     assert all(one != other for one, other in pairwise(versions))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TRADED, TRADED, st.integers(1, 100))
 def test_at_trade_times_no_leg_looks_ahead(at_y, at_x, rows):
     market, tapes = idle(), (tape("Y", at_y), tape("X", at_x))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from analytics.resampling import bars
 from data import rebuild as rebuild_module
 from data import session as session_module
+from data.resampler import Resampler
 from tests.data.test_session import MINUTE, NUMBERS, START, feed, give_up, minutes, opened, stored, tape
 from tests.waiting import until
 
@@ -81,7 +82,7 @@ def test_bars_that_the_file_never_had_are_not_invented(tmp_path, monkeypatch):
     assert stored(tmp_path, "10s").empty
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 598), min_size=2, max_size=8, unique=True).map(sorted), st.randoms())
 def test_any_repair_leaves_the_bars_of_a_batch(tmp_path_factory, edges, order):
     folder = tmp_path_factory.mktemp("rebuild")
@@ -94,3 +95,20 @@ def test_any_repair_leaves_the_bars_of_a_batch(tmp_path_factory, edges, order):
     found, batch = stored(folder), bars(tape(range(640)), "1m")
     np.testing.assert_allclose(found[NUMBERS], batch[NUMBERS][: len(found)])
     assert found.complete.astype(bool).tolist() == [False] + [True] * (len(found) - 1)
+
+
+def test_stored_bars_that_have_left_memory_in_the_same_run_are_amended_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(session_module, "Resampler", lambda *values, **more: Resampler(*values, **more, keep=5))
+    with opened(tmp_path, "binance-um") as market:
+        market.resampler("T", "10s")
+        for ids in np.split(np.r_[0:130, 190:600], 18):
+            feed(market, tape(ids))
+            give_up(market)
+        until(lambda: market.mirror.waiting, lambda rows: rows == 0)
+        feed(market, tape(range(130, 190)))
+        market.housekeep()
+        until(lambda: market.mirror.waiting, lambda rows: rows == 0)
+        market.housekeep()
+    tens = stored(tmp_path, "10s")
+    assert tens.trades.tolist()[:30] == [10] * 30
+    assert tens.complete.astype(bool).tolist()[1:30] == [True] * 29

@@ -73,7 +73,7 @@ def plain(path, query):
 # --- what goes --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.integers(0, 100), max_size=12).map(sorted), min_size=1, max_size=4),
     st.sets(st.integers(0, 11)),

@@ -113,7 +113,7 @@ def minutes(table):
 # --- bars in memory --------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 300), st.randoms(), st.integers(1, 40), st.sampled_from([0.01, 0.3, 7.0]), st.data())
 def test_live_bars_are_the_batch_bars_of_the_same_trades(size, order, lot, step_s, data):
     market = idle()
@@ -583,3 +583,14 @@ def test_what_the_exchange_prints_wrongly_is_counted_and_never_stored(tmp_path):
     with closing(sqlite3.connect(tmp_path / "tape.db")) as file:
         rows = file.execute("select symbol, trade_id, price, qty from trades").fetchall()
     assert rows == [("BTCUSDT", 1, 100.5, 1.0), ("BTCUSDT", 2, 100.5, 1.0)]
+
+
+def test_versions_go_on_where_bars_are_made_anew_after_an_import(tmp_path):
+    """Else a reader that knows a version is told of no change until the count has passed it."""
+    with opened(tmp_path, "binance-um") as market:
+        for ids in range(20):
+            feed(market, tape([ids]))
+            market.bars("T", "1s", 10)
+        known = market.resampler("T", "1s").version
+        market.take_up_history(["T"])
+        assert market.resampler("T", "1s").version > known

@@ -6,9 +6,10 @@ import shutil
 import sqlite3
 import stat
 import sys
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def content(folder):
 # --- trades ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tapes, st.data())
 def test_trades_come_back_to_the_last_bit_and_once_however_often_they_are_stored(shared, drawn, data):
     path, connection, symbols = shared
@@ -123,7 +124,7 @@ def test_trades_come_back_to_the_last_bit_and_once_however_often_they_are_stored
     assert in_view(path, symbol) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(1, 10**7), st.integers(1, 10**7)), min_size=2, max_size=12))
 @example([(1, 1)] * 10)
 def test_decimals_may_grow_with_every_batch(shared, units):
@@ -374,7 +375,7 @@ def test_a_dropped_rule_is_gone_and_its_history_stays(path, writer):
     assert [row["rule_id"] for row in alert_rows.read_alert_history(path, 10)] == ["r1"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=15))
 @example([("a", True), ("b", True), ("c", True), ("a", False), ("b", False), ("d", True)])
 def test_order_survives_any_sequence_of_edits_and_drops(shared, steps):
@@ -837,3 +838,31 @@ def test_a_file_that_is_not_there_is_not_made_by_reading(path):
 def test_an_error_of_the_reader_is_its_own(path, writer):
     with pytest.raises(KeyError), sqlite.reading(path):
         raise KeyError("mine")
+
+
+def test_decimals_and_the_prices_that_they_are_of_are_read_together(path, writer, monkeypatch):
+    """A writer that widens them in between changes the integers of all rows."""
+    store(writer, tape("T", (1, 100.0, 1.0)))
+    reading = sqlite.reading
+
+    class Slow:
+        def __init__(self, connection):
+            self.connection = connection
+
+        def execute(self, query, *values):
+            found = self.connection.execute(query, *values)
+            if "price_scale" not in query:
+                return found
+            row = found.fetchone()
+            store(writer, tape("T", (2, 100.25, 1.0)))
+            return SimpleNamespace(fetchone=lambda: row)
+
+    @contextmanager
+    def slowly(file):
+        with reading(file) as connection:
+            yield Slow(connection)
+
+    monkeypatch.setattr(sqlite, "reading", slowly)
+    assert sqlite.read_trades(path, "v", "s", "T").price.tolist() == [100.0]
+    monkeypatch.setattr(sqlite, "reading", reading)
+    assert sqlite.read_trades(path, "v", "s", "T").price.tolist() == [100.0, 100.25]

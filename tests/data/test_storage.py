@@ -56,7 +56,6 @@ def arrivals(draw):
     return capacity, [sorted(ids[i] for i in at[a:b]) for a, b in itertools.pairwise(cuts)]
 
 
-@settings(deadline=None)
 @given(arrivals(), st.integers(0, 1_000), st.integers(0, 60))
 def test_the_buffer_holds_the_newest_trades_by_id(arrived, since, limit):
     capacity, batches = arrived
@@ -75,7 +74,6 @@ def test_the_buffer_holds_the_newest_trades_by_id(arrived, since, limit):
         assert len(seen) * ROW_BYTES <= buffer.nbytes() <= (1.25 * capacity + 1) * ROW_BYTES
 
 
-@settings(deadline=None)
 @given(arrivals())
 def test_a_snapshot_stays_what_it_was(arrived):
     capacity, batches = arrived
@@ -250,7 +248,7 @@ def drained(mirror, symbol="T"):
     until(lambda: mirror.queued(symbol), lambda rows: rows == 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.integers(0, 99), st.tuples(amounts, amounts, st.booleans()), min_size=1), st.data())
 def test_trades_come_back_to_the_last_bit_and_once(shared, drawn, data):
     path, symbols = shared

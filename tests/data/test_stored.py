@@ -104,7 +104,7 @@ def test_coverage_counts_stored_and_complete_minutes_by_cell(tmp_path):
     assert read_coverage(path, "v", "NONE", START_US, MINUTE, 3)[0] is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 300), min_size=1, max_size=60, unique=True),
     st.integers(-5, 320),

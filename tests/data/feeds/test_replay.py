@@ -382,7 +382,7 @@ def test_a_file_named_twice_is_played_once(tmp_path: Path) -> None:
     assert play(path, path).counts() == {"BTCUSDT": 1}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.lists(st.integers(-5, 20), min_size=1, max_size=60), chunk=st.integers(1, 2_000))
 def test_what_is_delivered_does_not_depend_on_how_the_file_is_read(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], chunk: int

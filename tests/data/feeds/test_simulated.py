@@ -91,7 +91,7 @@ def test_a_later_start_gives_the_same_prices_and_larger_ids() -> None:
     assert later.trade_id[0] > early.trade_id[-1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 30 * US_PER_S), max_size=20))
 def test_the_tape_does_not_depend_on_how_time_is_cut(cuts: list[int]) -> None:
     market = SimulatedMarket(PAIR, start_us=START_US)

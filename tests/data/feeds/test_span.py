@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from data.feeds import span
 from data.feeds.replay import ReplayFeed
 from data.feeds.span import last_lines, last_trade_us
 from tests.data.feeds.test_replay import played
@@ -31,6 +32,41 @@ def test_of_a_plain_file_and_of_one_in_members(tmp_path):
     for name in ("plain", "members", "torn"):
         assert last_trade_us(tmp_path / name, "frames") == LAST_US
     assert last_lines(tmp_path / "members")[:2] == [line.rstrip() for line in lines[half : half + 2]]
+
+
+QUOTE = b'1700000000000000000 {"e":"bookTicker","s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}\n'
+
+
+def quotes(count):
+    return gzip.compress(QUOTE * count, mtime=0)
+
+
+@pytest.mark.parametrize("tail", [64, 1 << 22])
+def test_of_a_file_whose_newest_members_hold_quotes_alone(tmp_path, monkeypatch, tail):
+    monkeypatch.setattr(span, "TAIL", tail)
+    text = gzip.decompress(recorded(tmp_path / "a.gz", TRADES).read_bytes())
+    lines = text.splitlines(keepends=True)
+    trades = b"".join(gzip.compress(b"".join(lines[k : k + 200]), mtime=0) for k in range(0, len(lines), 200))
+    monkeypatch.setattr(span, "MOST_TAILS", len(trades) // 64 + 200)
+    (tmp_path / "members").write_bytes(trades + quotes(3) * 4)
+    (tmp_path / "plain").write_bytes(text + QUOTE * 20)
+    (tmp_path / "one.gz").write_bytes(gzip.compress(text + QUOTE * 60_000, mtime=1))
+    for name in ("members", "plain", "one.gz"):
+        assert last_trade_us(tmp_path / name, "frames") == LAST_US, name
+    monkeypatch.setattr(span, "MOST_TAILS", 1)
+    monkeypatch.setattr(span, "TAIL", 4 * len(quotes(3)))
+    assert last_trade_us(tmp_path / "members", "frames") is None  # not at any cost
+
+
+def test_a_replay_that_ends_with_quotes_knows_its_end(tmp_path, monkeypatch):
+    path = recorded(tmp_path / "a.gz", TRADES)
+    path.write_bytes(path.read_bytes() + quotes(1_000))
+    feed = ReplayFeed([path], speed=0)
+    assert feed.time_at(1.0) == LAST_US == feed.position.last_us and feed.position.share == 0
+    monkeypatch.setattr(span, "TAIL", len(quotes(1_000)))
+    monkeypatch.setattr(span, "MOST_TAILS", 1)
+    feed = ReplayFeed([path], speed=0)
+    assert TRADES[0].ts_us < feed.time_at(1.0) < TRADES[20].ts_us  # no further back than what is known
 
 
 def test_of_rows_without_ids(tmp_path):
