@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from alerts.outcome import Followed, Outcome, follow, followed
+from alerts.past import usual_bars
 from alerts.rules import (
+    CLOSE,
     MAX_NAME,
     MAX_RULES,
     AlertEvent,
@@ -18,6 +20,8 @@ from alerts.rules import (
     RuleState,
     Scope,
     body_of,
+    check_heard,
+    check_windows,
     end_silence,
     plan_of,
     rule_from,
@@ -105,6 +109,8 @@ class RuleStore(Protocol):
 
     def keep(self, kept: Kept) -> threading.Event: ...
 
+    def history(self, limit: int, **chosen: Any) -> list[dict[str, Any]]: ...
+
 
 class Sender(Protocol):
     """Who brings messages to channels."""
@@ -136,6 +142,7 @@ class AlertEngine:
         self._events: deque[AlertEvent] = deque(maxlen=EVENTS_KEPT)
         self._seq = 0
         self._venue = ""
+        self._anew_seq: int | None = None  # number of the newest event when this market was taken up anew, if it was
         self._turn = 0  # the scope that a round begins with
         self._seen_us = 0
         self.counts = dict.fromkeys(("rounds", "judged", "skipped", "failed", "fired"), 0)
@@ -144,10 +151,13 @@ class AlertEngine:
     # --- the market ---------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Take the stored rules into force; one that cannot be read any more is logged and left in the store."""
+        """Take the stored rules into force; one that cannot be read any more is logged and left in the store.
+
+        One whose recovery level is on the wrong side, as it once could be, goes on without that level: it would flap.
+        """
         for body in self._store.load_rules() if self._store else []:
             try:
-                rule = rule_from(body, str(body["rule_id"]))
+                rule = _readable(body)
             except (InputError, KeyError) as exc:
                 LOG.warning("stored rule left out: %s", exc)
                 continue
@@ -167,6 +177,7 @@ class AlertEngine:
         with self._lock:
             silent = {rule_id: state for (rule_id, _), state in self._states.items() if state.silenced_until_us}
             self._venue, self._judged_us, self._followed = venue, {}, {}
+            self._anew_seq = self._seq if anew else None
             for rule_id in self._rules:
                 old = RuleState() if anew else self._states.get((rule_id, venue), RuleState())
                 self._states[rule_id, venue] = _silent_as(silent.get(rule_id), _resumed(old, seen_us, now_us))
@@ -214,19 +225,35 @@ class AlertEngine:
         self._save(rule)
         return rule
 
-    def checked(self, body: Mapping[str, Any], rule_id: str | None = None) -> Rule:
+    def checked(self, body: Mapping[str, Any]) -> Rule:
         """The rule that these fields make; it is not in force.
 
         Raises
         ------
         InputError
         """
-        rule = rule_from(body, rule_id or uuid.uuid4().hex[:12])
+        rule = self._allowed(body, uuid.uuid4().hex[:12])
+        check_heard(rule, body)
+        return rule
+
+    def _allowed(self, body: Mapping[str, Any], rule_id: str) -> Rule:
+        rule = rule_from(body, rule_id)
         if not (rule.symbol_x and rule.timeframe == TICK):
-            timeframe_us(rule.timeframe)
+            width_us = timeframe_us(rule.timeframe)
+            if rule.on == CLOSE:
+                check_windows(rule, width_us)
         if self._sender is not None:
             self._sender.check(rule.channels)
         return rule
+
+    def rehearsed_bars(self, body: Mapping[str, Any]) -> int:
+        """Bars over which a rule of these fields is rehearsed where no number is asked for.
+
+        Raises
+        ------
+        InputError
+        """
+        return usual_bars(self.checked(body))
 
     def update(self, rule_id: str, fields: Mapping[str, Any], version: int | None = None) -> Rule:
         """Change some fields of a rule; a change of what it watches starts its state anew, a silence stays.
@@ -246,7 +273,8 @@ class AlertEngine:
             _check_version(old, version, differs)
             if {"metric", "condition"} & set(fields) and "expression" not in fields:
                 body["expression"] = ""  # one condition takes its place
-            rule = self.checked({**body, **fields, "version": old.version + 1}, rule_id)
+            rule = self._allowed({**body, **fields, "version": old.version + 1}, rule_id)
+            check_heard(rule, fields)
             self._rules[rule_id], self._scopes = rule, None
             states = {}
             if _watched(rule) != _watched(old) or rule.enabled != old.enabled:
@@ -321,6 +349,11 @@ class AlertEngine:
         with self._lock:
             return [event for event in self._events if event.seq > seq]
 
+    def events_of_market(self) -> list[AlertEvent]:
+        """Events of the open market, oldest first: not of another venue, nor of an earlier pass of a replay."""
+        with self._lock:
+            return self._of_market()
+
     @property
     def last_seq(self) -> int:
         """Number of the newest event; 0 before the first."""
@@ -346,6 +379,8 @@ class AlertEngine:
             found = self._read(reading, scope)
             with self._lock:
                 self._judge(scope, rules, found, work)
+            if work.late:
+                self._record_late(work)
         with self._lock:
             self._end_silences(work)
         self._note_seen(work)
@@ -414,15 +449,18 @@ class AlertEngine:
     ) -> None:
         key = rule.rule_id, work.venue
         old = self._states.get(key) or RuleState()
+        begins = old.watched_us is None
+        if begins:
+            old = replace(old, watched_us=moment.at_us)
         state, change = step(rule, old, moment.values, moment.at_us)
         self.counts["judged"] += 1
-        if state is old:
+        if state is old and not begins:
             return
         if change is not None and change.state == "firing":
             state = replace(state, event_id=uuid.uuid4().hex[:12])
         self._states[key] = state
         if change is None:
-            if (state.state, state.since_us) != (old.state, old.since_us):
+            if begins or (state.state, state.since_us) != (old.state, old.since_us):
                 work.states[key] = state
             return
         work.states[key] = state
@@ -466,7 +504,8 @@ class AlertEngine:
     ) -> None:
         """Note what was true when it fired, and follow what comes of it."""
         self.counts["fired"] += 1
-        start = followed(moment.values, moment.at_us) if rule.symbol_x else None
+        values = moment.whole
+        start = followed(values, moment.at_us) if rule.symbol_x else None
         if start is not None:
             self._followed[event.event_id] = rule.scope, start
         more: Mapping[str, Any] = context() if context is not None else {}
@@ -474,7 +513,7 @@ class AlertEngine:
             event,
             context={
                 "rule": body_of(rule),
-                "values": {name: value for name, value in moment.values.items() if math.isfinite(value)},
+                "values": {name: value for name, value in values.items() if math.isfinite(value)},
                 "followed": None if start is None else asdict(start),
                 "scope": list(rule.scope),
                 **more,
@@ -497,33 +536,40 @@ class AlertEngine:
                 work.outcomes[event_id] = outcome
 
     def _recount(self, rules: Iterable[Rule], revised: list[Moment], work: "_Round") -> None:
-        """Record, but do not tell, what would have fired had the data been there in time."""
+        """Find what would have fired had the data been there in time, while the rules watched what they watch now."""
         if not revised:
             return
         for rule in rules:
-            state = RuleState()
+            since_us, state = self._state(rule).watched_us, RuleState()
             for moment in revised:
+                if since_us is None or moment.at_us < since_us:
+                    continue
                 state, change = step(rule, state, moment.values, moment.at_us)
-                if change is not None and change.state == "firing" and not self._fired_at(rule, moment.at_us):
-                    late = replace(change, state="missed")
-                    self._record(rule, RuleState(), late, moment.at_us, work)
+                if change is not None and change.state == "firing" and not self._fired_at(rule, moment.at_us, []):
+                    work.late.append((rule, replace(change, state="missed"), moment.at_us))
 
-    def _fired_at(self, rule: Rule, at_us: int) -> bool:
-        """Whether a rule was firing at a time, or that it would have been is recorded."""
-        now = self._states.get((rule.rule_id, self._venue), RuleState())
+    def _fired_at(self, rule: Rule, at_us: int, stored: list[Mapping[str, Any]]) -> bool:
+        """Whether a rule was firing at a time, or that it would have been is recorded; `stored` rows are older."""
+        now = self._state(rule)
         if "FIRING" in (now.state, now.before_nodata) and now.fired_us is not None and now.fired_us <= at_us:
             return True
+        since_us = now.watched_us or 0
+        rows = [(row["state"], row["at_us"]) for row in stored]
+        rows += [(event.state, event.at_us) for event in self._of_market() if event.rule_id == rule.rule_id]
         firing = False
-        for event in self._events:
-            if event.rule_id != rule.rule_id:
-                continue
-            if event.state == "missed" and event.at_us == at_us:
+        for state, when_us in rows:
+            if state == "missed" and when_us == at_us:
                 return True
-            if event.at_us > at_us:
-                continue
-            if event.state in ("firing", "resolved"):
-                firing = event.state == "firing"
+            if since_us <= when_us <= at_us and state in ("firing", "resolved"):
+                firing = state == "firing"
         return firing
+
+    def _state(self, rule: Rule) -> RuleState:
+        return self._states.get((rule.rule_id, self._venue), RuleState())
+
+    def _of_market(self) -> list[AlertEvent]:
+        since = self._anew_seq or 0
+        return [event for event in self._events if event.seq > since and event.venue == self._venue]
 
     def _end_silences(self, work: "_Round") -> None:
         for rule in self._rules.values():
@@ -544,6 +590,31 @@ class AlertEngine:
             work.seen = work.venue, work.at_us
 
     # --- without the lock ---------------------------------------------------------------------------
+
+    def _record_late(self, work: "_Round") -> None:
+        """Record, but do not tell, what would have fired, where neither this process nor an earlier one told it."""
+        late, work.late = work.late, []
+        stored = {rule.rule_id: self._stored_events(rule, work.venue) for rule, _, _ in late}
+        with self._lock:
+            for rule, change, at_us in late:
+                if self._rules.get(rule.rule_id) is rule and not self._fired_at(rule, at_us, stored[rule.rule_id]):
+                    self._record(rule, RuleState(), change, at_us, work)
+
+    def _stored_events(self, rule: Rule, venue: str) -> list[Mapping[str, Any]]:
+        """The newest events of a rule in the file that are not in memory, oldest first; none of a market begun anew."""
+        if self._store is None or self._anew_seq is not None:
+            return []
+        try:
+            rows = self._store.history(EVENTS_KEPT, rule_id=rule.rule_id)
+        except StorageError as exc:
+            LOG.error("what would have fired is looked up in memory alone: %s", exc)
+            return []
+        known = {(event.event_id, event.state, event.at_us) for event in self.events_of_market()}
+        return [
+            row
+            for row in reversed(rows)
+            if row["venue"] == venue and (row["event_id"], row["state"], row["at_us"]) not in known
+        ]
 
     def _finish(self, work: "_Round") -> None:
         """Store what happened together with what is to be sent, then hand that on."""
@@ -588,6 +659,24 @@ class _Round:
         self.states: dict[tuple[str, str], RuleState] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.seen: tuple[str, int] | None = None
+        self.late: list[tuple[Rule, Change, int]] = []  # what would have fired, and when
+
+
+def _readable(body: Mapping[str, Any]) -> Rule:
+    """A stored rule, without its recovery level where that cannot be.
+
+    Raises
+    ------
+    InputError, KeyError
+    """
+    try:
+        return rule_from(body, str(body["rule_id"]))
+    except InputError as exc:
+        if exc.field != "recovery":
+            raise
+        rule = rule_from({**body, "recovery": None}, str(body["rule_id"]))
+        LOG.warning("rule %s goes on without its recovery level: %s", rule.title, exc)
+        return rule
 
 
 def _check_version(rule: Rule, version: int | None, differs: dict[str, tuple[object, object]]) -> None:
@@ -600,7 +689,7 @@ def _resumed(state: RuleState, seen_us: int | None, now_us: int) -> RuleState:
     """A state of an earlier run, as it stands now."""
     if state.state == "PENDING" and seen_us is not None:
         state = replace(state, since_us=state.since_us + max(now_us - max(seen_us, state.since_us), 0))
-    times = {name: getattr(state, name) for name in ("since_us", "fired_us", "told_us", "blind_us")}
+    times = {name: getattr(state, name) for name in ("since_us", "fired_us", "told_us", "blind_us", "watched_us")}
     late = {name: now_us for name, at_us in times.items() if at_us is not None and at_us > now_us}
     return replace(state, **late) if late else state  # type: ignore[arg-type]
 

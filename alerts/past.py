@@ -8,11 +8,12 @@ from typing import Any
 from alerts.rehearsal import Rehearsal, rehearse, sweep
 from alerts.rules import EXPRESSION, Rule, plan_of
 from analytics.pair import PairParams
-from analytics.readings import KEPT, Moment, needs_tests, pair_moments, symbol_moments
+from analytics.readings import KEPT, Moment, needs_tests, pair_moments, symbol_moments, tape_names
 from analytics.resampling import BarColumns, timeframe_us
 from utils.errors import InputError
 
 MOST_BARS = 20_000
+USUAL_BARS = 3_600  # where no number is asked for
 MOST_TESTED = 1_000  # bars where the rule asks for tests of a pair: ten seconds
 MOST_THRESHOLDS = 25
 BarsOf = Callable[[str, str, int], BarColumns]  # of a symbol and a width, the newest closed ones
@@ -49,8 +50,10 @@ def would_have_fired(
     Raises
     ------
     InputError
-        More bars are asked for than are rehearsed at once, or the rule watches trades, not bars.
+        More bars are asked for than are rehearsed at once, or the rule watches what no bar holds: trades, quotes or
+        the signal.
     """
+    _check_has_past(rule)
     levels = None if thresholds is None else list(thresholds)
     if levels is not None and len(levels) > MOST_THRESHOLDS:
         raise InputError(f"at most {MOST_THRESHOLDS} thresholds are tried, were {len(levels)}", "thresholds")
@@ -61,6 +64,29 @@ def would_have_fired(
     return Found(rule, rehearse(rule, moments, width_us), tried, exact=not rule.scope.intrabar)
 
 
+def most_bars(rule: Rule) -> int:
+    """Bars over which a rule is rehearsed at once, at most."""
+    return MOST_TESTED if rule.symbol_x and needs_tests(_metrics(rule)) else MOST_BARS
+
+
+def usual_bars(rule: Rule) -> int:
+    """Bars over which a rule is rehearsed where no number is asked for."""
+    return min(USUAL_BARS, most_bars(rule))
+
+
+def _metrics(rule: Rule) -> set[str]:
+    return {value.metric for value in plan_of(rule).values}
+
+
+def _check_has_past(rule: Rule) -> None:
+    """Refuse a rule of which bars would say that it never fires, as they do not hold what it watches."""
+    field = EXPRESSION if rule.expression else "metric"
+    live = sorted(_metrics(rule) & tape_names(bool(rule.symbol_x)))
+    if live:
+        names = ", ".join(live)
+        raise InputError(f"{names} cannot be tried on the past: only the live tape, quotes or signal tell it", field)
+
+
 def moments_of(rule: Rule, past: Past, bars: int) -> Iterator[Moment]:
     """What a rule would have seen at the close of each of the newest bars.
 
@@ -68,9 +94,7 @@ def moments_of(rule: Rule, past: Past, bars: int) -> Iterator[Moment]:
     ------
     InputError
     """
-    names = {value.metric for value in plan_of(rule).values}
-    tested = bool(rule.symbol_x) and needs_tests(names)
-    most = MOST_TESTED if tested else MOST_BARS
+    names, most = _metrics(rule), most_bars(rule)
     if not 1 <= bars <= most:
         raise InputError(f"bars must be 1 to {most} for this rule, was {bars}", "bars")
     width_us = timeframe_us(rule.timeframe)

@@ -55,7 +55,7 @@ def rehearse(rule: Rule, moments: Iterable[Moment], width_us: int) -> Rehearsal:
         state, change = step(rule, state, moment.values, moment.at_us)
         if change is not None:
             log.append(Rehearsed(moment.at_us, change))
-            start_of = followed(moment.values, moment.at_us) if change.state == "firing" else None
+            start_of = followed(moment.whole, moment.at_us) if change.state == "firing" else None
             if start_of is not None:
                 open_ones[len(log) - 1] = start_of
         bars, blind = bars + 1, blind + (state.state == "NODATA" or state.blind_us is not None)
@@ -88,7 +88,8 @@ def sweep(
 ) -> list[tuple[float, Rehearsal]]:
     """How the firings move with the threshold: by default from half of it to one and a half.
 
-    A recovery level moves in the same proportion; so does the lower end of a band.
+    A recovery level moves in the same proportion, or stays as far from a threshold that changes its sign; so does the
+    lower end of a band.
 
     Raises
     ------
@@ -103,5 +104,7 @@ def sweep(
 
 def _at_level(rule: Rule, level: float) -> Rule:
     share = level / rule.threshold if rule.threshold else 1.0
-    recovery = None if rule.recovery is None else rule.recovery * share
+    recovery = rule.recovery
+    if recovery is not None:  # in proportion it would change sides with the threshold's sign: then by its distance
+        recovery = recovery * share if rule.threshold and share > 0 else level + recovery - rule.threshold
     return replace(rule, threshold=level, recovery=recovery, low=None if rule.low is None else rule.low * share)

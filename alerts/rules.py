@@ -18,6 +18,7 @@ from alerts.conditions import (
     BANDS,
     EMPTY,
     HOLDS,
+    OLDEST,
     Condition,
     Memory,
     Node,
@@ -182,12 +183,47 @@ def plan_of(rule: Rule) -> Plan:
     if rule.recovery is not None:
         if until is not None or not isinstance(fires, Condition) or rule.low is not None:
             raise InputError("recovery is for a rule of one level: use until", "recovery")
-        if fires.compare in BANDS and rule.recovery < 0:
-            raise InputError(f"recovery of a band must be >= 0, was {rule.recovery:g}", "recovery")
+        _check_recovery(fires, rule.recovery)
         holding = replace(fires, high=rule.recovery, low=-rule.recovery)
     parts = [*conditions(fires), *conditions(holding), *(conditions(until) if until else ())]
     crossed = frozenset(one.value for one in conditions(fires) if one.compare.startswith("crosses"))
     return Plan(fires, until, holding, tuple(dict.fromkeys(one.value for one in parts)), crossed)
+
+
+def _check_recovery(fires: Condition, level: float) -> None:
+    """Refuse a level beyond the one that fires: the rule would end and fire again with every reading."""
+    if fires.compare in BANDS and level < 0:
+        raise InputError(f"recovery of a band must be >= 0, was {level:g}", "recovery")
+    least, most = -math.inf, math.inf
+    if fires.compare == "outside":
+        most = min(fires.high, -fires.low)
+    elif fires.compare == "inside":
+        least = max(fires.high, -fires.low)
+    elif fires.compare in (">", ">=", "crosses_above"):
+        most = fires.high
+    else:
+        least = fires.high
+    if not least <= level <= most:
+        limit = f"<= {most:g}" if level > most else f">= {least:g}"
+        raise InputError(f"recovery must be {limit} for {fires}, was {level:g}", "recovery")
+
+
+def check_windows(rule: Rule, width_us: int) -> None:
+    """Refuse a change that closes of this width never tell.
+
+    A window that is no multiple of the width is rounded up to the next close; older than OLDEST windows none counts.
+
+    Raises
+    ------
+    InputError
+    """
+    least_s = width_us / US_PER_S / OLDEST
+    plan, field = plan_of(rule), EXPRESSION if rule.expression else "change_s"
+    for name, node in ((field, plan.fires), ("until", plan.until)):
+        for one in conditions(node) if node is not None else ():
+            if 0 < one.value.window_s < least_s:
+                why = f"is never known on bars of {rule.timeframe}: its window must be at least {least_s:g} s"
+                raise InputError(f"{name}: {one.value} {why}, was {one.value.window_s:g} s", name)
 
 
 def _single(rule: Rule) -> Condition:
@@ -230,6 +266,7 @@ class RuleState:
     event_id: str = ""  # of the firing in progress
     before_nodata: str = "OK"  # what NODATA interrupted: no data neither fires nor resolves
     blind_us: int | None = None  # since when there is no data
+    watched_us: int | None = None  # since when it is judged as it is now; None before its first reading
     begun: int = 0  # times that the condition began to hold since the last firing
     silenced_until_us: int | None = None
     suppressed: int = 0  # changes that the silence kept back
@@ -381,6 +418,7 @@ def end_silence(now: RuleState, at_us: int, value: float | None = None) -> Stepp
 # --- loose fields ---------------------------------------------------------------------------------------
 
 NUMBERS = ("threshold", "for_s", "cooldown_s", "recovery", "low", "change_s", "repeat_s", "nodata_s")
+SINGLE = ("metric", "condition", "threshold", "low", "change_s")  # what an expression takes the place of
 TEXTS = ("metric", "condition", "symbol_y", "symbol_x", "timeframe", "name", "severity", "expression", "until", "on")
 
 
@@ -420,6 +458,19 @@ def rule_from(body: Mapping[str, Any], rule_id: str) -> Rule:
     return Rule(rule_id=rule_id, **known)
 
 
+def check_heard(rule: Rule, fields: Mapping[str, Any]) -> None:
+    """Refuse fields of one condition beside an expression: they have no effect. What a rule says of itself may stand.
+
+    Raises
+    ------
+    InputError
+    """
+    for field in SINGLE if rule.expression else ():
+        given = fields.get(field)
+        if given is not None and (ALIASES.get(given, given) if field == "metric" else given) != getattr(rule, field):
+            raise InputError(f"{field} has no effect beside an expression: give one or the other", field)
+
+
 def body_of(rule: Rule) -> dict[str, Any]:
     """A rule as loose fields, from which `rule_from` makes it again."""
     return asdict(rule)
@@ -442,7 +493,8 @@ def _of_expression(known: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(known["expression"], str):
         raise InputError(f"expression must be text, was {known['expression']!r}", "expression")
     first = next(conditions(parse(known["expression"])))
-    return known | {"metric": first.value.metric, "condition": EXPRESSION, "threshold": first.high}
+    rest = {name: value for name, value in known.items() if name not in SINGLE}
+    return rest | {"metric": first.value.metric, "condition": EXPRESSION, "threshold": first.high}
 
 
 def _channels(names: object) -> tuple[str, ...]:

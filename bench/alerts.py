@@ -59,7 +59,7 @@ def _round(scale: float) -> Row:
     alerts = AlertEngine()
     for number in range(rules):
         pair = {"symbol_y": f"Y{number % SCOPES}", "symbol_x": "X", "timeframe": "1s"}
-        alerts.add({**pair, "expression": CONDITIONS[number % len(CONDITIONS)], "threshold": 0})
+        alerts.add({**pair, "expression": CONDITIONS[number % len(CONDITIONS)]})
     random, second = np.random.default_rng(1), numbers(1)
 
     def ours() -> None:

@@ -65,6 +65,9 @@ class MemoryStore:
             self.seen[kept.seen[0]] = kept.seen[1]
         return self._committed()
 
+    def history(self, limit, rule_id):
+        return [row for row in self.events[::-1] if row["rule_id"] == rule_id][:limit]
+
     def mark(self, marks):
         self.marks += marks
         return self._committed()

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from alerts.alert_engine import AlertEngine, Reading
-from alerts.rules import MAX_RULES
+from alerts.rules import MAX_RULES, SINGLE, body_of
 from analytics.readings import Moment
 from tests.alerts.memory import BODY, T0, Clock, MemoryStore, S
-from utils.errors import InputError, StaleEdit
+from utils.errors import InputError, StaleEdit, StorageError
 
 
 def evaluate(alerts: AlertEngine, value: float, second: int = 0, **more: float):
@@ -48,6 +48,42 @@ def test_a_stored_rule_or_state_that_cannot_be_read_is_left_out_alone():
     assert alerts.rules() == [kept] and alerts.state(kept.rule_id).state == "OK"
 
 
+def test_a_stored_rule_with_a_recovery_level_on_the_wrong_side_goes_on_without_it():
+    store = MemoryStore()
+    store.rules["old"] = {**BODY, "rule_id": "old", "recovery": 3.0}
+    alerts = taken_up(store)
+    assert [(rule.rule_id, rule.recovery) for rule in alerts.rules()] == [("old", None)]
+    assert [event.state for second in range(3) for event in evaluate(alerts, 2.5, second)] == ["firing"]
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"metric": "price", "change_s": 7, "timeframe": "15s"}, "change_s"),
+        (
+            {**dict.fromkeys(SINGLE), "expression": "zscore > 1 OR abs(change(price, 5m)) > 1", "timeframe": "1h"},
+            "expression",
+        ),
+        ({"until": "change_pct(price, 29s) < 1", "timeframe": "1m"}, "until"),
+    ],
+)
+def test_a_change_over_less_than_closes_can_tell_is_refused(fields, field):
+    alerts = AlertEngine()
+    with pytest.raises(InputError, match=f"{fields['timeframe']}: its window must be at least") as caught:
+        alerts.add(BODY | fields)
+    assert caught.value.field == field
+    assert alerts.add(BODY | fields | {"on": "intrabar"}) and alerts.add(BODY | fields | {"timeframe": "5s"})
+
+
+@pytest.mark.parametrize("window_s, since", [(8, 15), (15, 15), (20, 30), (29, 30), (30, 30)])
+def test_a_window_that_is_no_multiple_of_the_bar_is_rounded_up_to_one(window_s, since):
+    alerts = AlertEngine()
+    body = {"metric": "price", "condition": ">", "threshold": -1, "change_s": window_s, "timeframe": "15s"}
+    alerts.add(BODY | body | {"nodata_s": 600})
+    fired = [event for at in range(0, 91, 15) for event in evaluate(alerts, 0.0, at, price=float(at))]
+    assert [(event.value, (event.at_us - T0) // S) for event in fired] == [(since, since)]
+
+
 def test_renaming_keeps_the_timer_and_a_new_threshold_starts_anew():
     """D5."""
     alerts = AlertEngine()
@@ -75,9 +111,34 @@ def test_an_edit_of_a_rule_that_was_changed_meanwhile_is_refused_with_what_diffe
 
 def test_a_condition_takes_the_place_of_an_expression():
     alerts = AlertEngine()
-    rule = alerts.add(BODY | {"expression": "zscore > 1 AND spread > 2"})
+    rule = alerts.update(alerts.add(BODY).rule_id, {"expression": "zscore > 1 AND spread > 2"})
     changed = alerts.update(rule.rule_id, {"condition": ">", "threshold": 3})
     assert (changed.expression, changed.what) == ("", "zscore > 3")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"threshold": 5}, {"low": 1.0}, {"change_s": 60}, {"metric": "z", "expression": "spread > 1"}]
+)
+def test_fields_that_an_expression_leaves_without_effect_are_refused(fields):
+    """Not what a rule says of itself, nor what another condition was."""
+    alerts, field = AlertEngine(), next(iter(fields))
+    rule = alerts.add(BODY | {"low": 1.0, "change_s": 5})
+    scope = {name: BODY[name] for name in ("symbol_y", "symbol_x", "timeframe")}
+    rule = alerts.update(rule.rule_id, {"expression": "zscore > 1 AND spread > 2"})
+    assert (rule.low, rule.change_s, rule.threshold) == (None, 0.0, 1.0)
+    for act in (
+        lambda: alerts.update(rule.rule_id, fields),
+        lambda: alerts.add({**scope, "expression": "a", **body_of(rule), **fields}),
+    ):
+        with pytest.raises(InputError, match=f"^{field} has no effect beside an expression") as caught:
+            act()
+        assert caught.value.field == field
+    assert alerts.rules() == [rule]
+    told = body_of(rule) | {"metric": "z", "threshold": 1}
+    assert alerts.update(rule.rule_id, told).version == 3
+    assert alerts.duplicate(rule.rule_id).expression == alerts.add(told).expression == rule.expression
+    changed = alerts.update(rule.rule_id, {"metric": "spread", "condition": ">", "threshold": 4, "expression": None})
+    assert changed.what == "spread > 4"
 
 
 def test_a_disabled_or_removed_rule_is_silent():
@@ -309,10 +370,72 @@ def test_a_firing_on_data_that_came_later_is_recorded_and_not_told():
         moments = [Moment(T0 + at * S, {"zscore": v}) for at, v in revised]
         return alerts.evaluate(lambda scope: Reading({"zscore": value}, T0 + second * S, (), moments), T0, "demo")
 
-    assert see(5, 0.0) == []
+    assert see(2, 0.0) == see(5, 0.0) == []
     (missed,) = see(6, 0.0, (3, 0.0), (4, 2.5), (5, 0.0))
     assert (missed.state, missed.at_us, missed.value) == ("missed", T0 + 4 * S, 2.5)
     assert "would have fired" in missed.text and store.messages == []
     assert see(7, 0.0, (3, 0.0), (4, 2.5), (5, 0.0)) == []  # recorded already
     assert [event.state for event in see(8, 2.5)] == ["firing"]
     assert see(9, 2.5, (8, 2.5), (9, 2.5)) == []  # told when it was so
+
+
+def late(second: int, value: float, *revised: tuple[int, float]):
+    """A reading whose earlier bars were changed."""
+    moments = [Moment(T0 + at * S, {"zscore": v}) for at, v in revised]
+    return lambda scope: Reading({"zscore": value}, T0 + second * S, (), moments)
+
+
+def states_of(events) -> list[tuple[str, int]]:
+    return [(event.state, (event.at_us - T0) // S) for event in events]
+
+
+def test_nothing_was_missed_before_a_rule_watched_what_it_watches():
+    alerts = taken_up(MemoryStore(), 100)
+    rule = alerts.add(BODY)
+
+    def evaluate_at(second, *revised):
+        return states_of(alerts.evaluate(late(second, 0.0, *revised), T0 + second * S, "demo"))
+
+    assert evaluate_at(100) == []
+    assert evaluate_at(110, (90, 0.0), (91, 2.5), (92, 0.0), (105, 2.5), (110, 0.0)) == [("missed", 105)]
+    alerts.update(rule.rule_id, {"enabled": False})
+    alerts.update(rule.rule_id, {"enabled": True})
+    assert evaluate_at(120) == []
+    assert evaluate_at(121, (107, 2.5), (108, 0.0), (120, 0.0), (121, 0.0)) == []
+    alerts.update(rule.rule_id, {"name": "wide"})
+    assert evaluate_at(130, (125, 2.5), (126, 0.0)) == [("missed", 125)]
+
+
+@pytest.mark.parametrize("commits", [True, False])  # whether the file can be read
+def test_what_an_earlier_process_told_is_not_recorded_as_missed(commits, monkeypatch):
+    store = MemoryStore()
+    alerts = taken_up(store)
+    alerts.add(BODY)
+    for second, value in ((0, 0.0), (1, 2.5), (2, 0.0)):
+        alerts.evaluate(late(second, value), T0 + second * S, "demo")
+    alerts = taken_up(store, 100)
+    assert alerts.evaluate(late(100, 0.0), T0 + 100 * S, "demo") == []
+    if not commits:
+        monkeypatch.setattr(store, "history", lambda *a, **k: (_ for _ in ()).throw(StorageError("busy")))
+    revised = (0, 0.0), (1, 2.5), (2, 0.0), (50, 2.5), (51, 0.0)
+    found = states_of(alerts.evaluate(late(101, 0.0, *revised), T0 + 101 * S, "demo"))
+    assert found == ([("missed", 50)] if commits else [("missed", 1), ("missed", 50)])
+
+
+def test_neither_another_market_nor_an_earlier_pass_decides_what_was_missed():
+    def play(alerts, venue, anew):
+        alerts.take_up(venue, T0, anew)
+        before = alerts.last_seq
+        alerts.evaluate(late(1, 0.0), T0 + S, venue)
+        alerts.evaluate(late(6, 0.0, (3, 2.5), (4, 0.0), (6, 0.0)), T0 + 6 * S, venue)
+        assert alerts.events_of_market() == alerts.events_after(before)
+        return states_of(alerts.events_after(before))
+
+    alerts = taken_up(MemoryStore())
+    alerts.add(BODY)
+    evaluate(alerts, 2.5, 2)
+    assert [event.venue for event in alerts.events_of_market()] == ["demo"]
+    assert play(alerts, "replay", True) == play(alerts, "replay", True) == [("missed", 3)]
+    assert play(alerts, "binance-um", False) == [("missed", 3)]
+    alerts.take_up("demo", T0 + 10 * S)
+    assert states_of(alerts.events_of_market()) == [("firing", 2)]

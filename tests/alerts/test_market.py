@@ -5,11 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from alerts.past import MOST_BARS, MOST_TESTED
-from alerts.rules import Scope
+from alerts.past import MOST_BARS, MOST_TESTED, USUAL_BARS, usual_bars
+from alerts.rules import Scope, rule_from
 from analytics.microstructure import order_flow_imbalance
 from analytics.readings import metrics, tape_names
 from data.feeds.replay import ReplayFeed
+from data.session import Session
 from data.trades import Trades
 from engine import Engine
 from tests.fakes.engine import StillEngine, print_pair, settings
@@ -58,10 +59,19 @@ def test_what_only_the_live_tape_tells_is_there_for_the_rules_that_ask_for_it(st
     assert [event.rule_id for event in still.alerts.events_after(0)] == [rule.rule_id]
 
 
-def test_a_rule_on_the_live_tape_has_no_past_and_the_trial_says_so(still):
+@pytest.mark.parametrize(
+    "fields, names, field",
+    [
+        (ONE | {"metric": "vpin", "condition": ">", "threshold": 0}, "vpin", "metric"),
+        (PAIR | {"metric": "opportunity", "condition": ">", "threshold": 0}, "opportunity", "metric"),
+        (PAIR | {"expression": "zscore > 1 OR vpin_x > 0", "until": "signal < 1"}, "signal, vpin_x", "expression"),
+    ],
+)
+def test_a_rule_on_the_live_tape_has_no_past_and_the_trial_says_so(still, fields, names, field):
     print_pair(still, 300)
-    found = still.would_have_fired(ONE | {"metric": "vpin", "condition": ">", "threshold": 0})
-    assert found["firings"] == 0 and found["blind_bars"] == found["bars"] > 0
+    with pytest.raises(InputError, match=f"^{names} cannot be tried on the past") as caught:
+        still.would_have_fired(fields, 100)
+    assert caught.value.field == field
 
 
 def test_order_flow_of_bars_is_that_of_their_trades(still):
@@ -252,6 +262,16 @@ def rehearsed(engine: Engine, body: dict, bars: int) -> list[tuple]:
     return [(row["at_us"], row["state"], row["value"], row["count"]) for row in found["log"]]
 
 
+def firings_of(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["state"] == "firing"]
+
+
+def outcomes_of(engine: Engine, rule_id: str) -> dict[int, dict | None]:
+    """What came of its firings, by their times."""
+    rows = engine.alert_file.history(1_000, rule_id=rule_id, state="firing")
+    return {row["at_us"]: row["outcome"] for row in rows}
+
+
 def test_the_past_says_exactly_what_the_live_log_says(still):
     """Twenty rules over a recorded session, lived through second by second."""
     begin_us, tapes = recorded(130)
@@ -266,12 +286,16 @@ def test_the_past_says_exactly_what_the_live_log_says(still):
                 tapes[number] = tape[cut:]
         still.judge(until_us)
     assert all(len(tape) == 0 for tape in tapes)
-    states = Counter()
+    states, outcomes = Counter(), Counter()
     for rule, body in zip(rules, TWENTY, strict=True):
         lived = log_of(still, rule.rule_id)
         bars = 130 * S // {"1s": S, "2s": 2 * S, "5s": 5 * S}[rule.timeframe]
         assert rehearsed(still, body, bars) == lived, rule.title
         states.update(state for _, state, _, _ in lived)
+        past = {row["at_us"]: row["outcome"] for row in firings_of(still.would_have_fired(body, bars)["log"])}
+        until(lambda rule=rule: outcomes_of(still, rule.rule_id), lambda found, past=past: found == past)
+        outcomes.update(outcome["reverted"] for outcome in past.values() if outcome)
+    assert outcomes[True] > 20 and outcomes[False] > 5
     fired = {event.rule_id for event in still.alerts.events_after(0)}
     assert len(fired) >= 15 and states["firing"] > 60 and states["resolved"] > 50 and states["repeat"] > 0
 
@@ -293,13 +317,15 @@ def test_a_replay_at_any_speed_judges_every_bar(tmp_path):
         assert len(lived) > 3 and past[-len(lived) :][1:] == lived[1:]  # the first second may have passed unseen
 
 
-def test_stored_bars_go_on_where_memory_ends(still):
+def test_stored_bars_go_on_where_memory_ends_but_not_with_another_run(still, monkeypatch):
     print_pair(still, 300)
     still.session.resampler("BTCUSDT", "1s")
     still.judge()
     until(lambda: still.session.mirror.queued("BTCUSDT"), lambda queued: queued == 0)
     whole = still.columns("BTCUSDT", "1s", 301)
     still.columns = lambda symbol, timeframe, limit: whole[100:]  # memory holds a part only
+    assert len(still._past("BTCUSDT", "1s", 250)) == 200  # of the demo market the file has all runs
+    monkeypatch.setattr(Session, "live", True)
     past = until(lambda: still._past("BTCUSDT", "1s", 250), lambda past: len(past) == 250)
     np.testing.assert_array_equal(past.ts_us, whole.ts_us[50:300])
     np.testing.assert_array_equal(past.close, whole.close[50:300])
@@ -317,6 +343,14 @@ def test_the_count_moves_with_the_threshold(still):
     assert (found["bars"], found["rule"]) == (300, "zscore outside ±2")
     exact = still.would_have_fired(ONE | {"metric": "price", "condition": ">", "threshold": 1, "on": "intrabar"}, 10)
     assert exact["exact"] is False
+
+
+def test_without_a_number_a_rule_is_rehearsed_over_as_many_bars_as_it_may():
+    def bars(**fields):
+        return usual_bars(rule_from(PAIR | {"condition": "<", "threshold": 1.0} | fields, "r"))
+
+    assert bars(metric="zscore") == bars(metric="rsi_x") == bars(metric="coverage", symbol="BTCUSDT") == USUAL_BARS
+    assert bars(metric="half_life") == bars(expression="zscore > 2 AND pvalue < 0.05") == MOST_TESTED
 
 
 def test_a_rehearsal_can_be_ended_and_has_limits(still):

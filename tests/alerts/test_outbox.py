@@ -158,7 +158,7 @@ def test_a_retry_can_be_asked_for():
     assert queue.due(T0) is not None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["put", "ok", "down", "refused", "forget"]), max_size=60))
 def test_every_message_ends_once_whatever_happens(steps):
     queue, put, ended, second = Queue(), 0, [], 0

@@ -56,6 +56,12 @@ def test_recovery_and_band_move_with_the_threshold():
     assert [(one.at_us - T0) // S for one in found.log] == [1, 3]
 
 
+def test_a_recovery_level_stays_on_its_side_of_a_threshold_that_changes_its_sign():
+    for rule, level in ((replace(RULE, recovery=1.0), -1.0), (replace(RULE, threshold=0.0, recovery=-1.0), -2.0)):
+        ((_, found),) = sweep(rule, moments([level + 0.5, level - 0.5, level - 1.5]), S, [level])
+        assert [(one.at_us - T0) // S for one in found.log] == [0, 2]
+
+
 def test_an_expression_has_levels_of_its_own():
     rule = replace(RULE, condition="expression", expression="zscore > 2")
     with pytest.raises(InputError, match="one condition"):

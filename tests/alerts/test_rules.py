@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, replace
 
 import pytest
@@ -67,6 +68,30 @@ def test_recovery_level_keeps_a_flapping_rule_firing():
         (0, "firing"),
         (2, "resolved"),
     ]
+
+
+@pytest.mark.parametrize(
+    "fields, limit",
+    [
+        ({"condition": ">", "threshold": 2.0, "recovery": 3.0}, "<= 2 for zscore > 2, was 3"),
+        (
+            {"condition": "crosses_above", "threshold": -2.0, "recovery": -1.0},
+            "<= -2 for zscore crosses above -2, was -1",
+        ),
+        ({"condition": "<", "threshold": -2.0, "recovery": -3.0}, ">= -2 for zscore < -2, was -3"),
+        ({"condition": "crosses_below", "threshold": 1.0, "recovery": 0.0}, ">= 1 for zscore crosses below 1, was 0"),
+        ({"condition": "outside", "threshold": 2.0, "recovery": 3.0}, "<= 2 for zscore outside -2 .. 2, was 3"),
+        ({"condition": "inside", "threshold": 2.0, "recovery": 1.0}, ">= 2 for zscore inside -2 .. 2, was 1"),
+        ({"condition": "expression", "expression": "zscore outside -1 .. 2", "recovery": 1.5}, "<= 1 for zscore"),
+    ],
+)
+def test_a_recovery_level_on_the_wrong_side_is_refused(fields, limit):
+    """It would end and fire again with every reading."""
+    with pytest.raises(InputError, match=f"recovery must be {re.escape(limit)}") as caught:
+        replace(RULE, **fields)
+    assert caught.value.field == "recovery"
+    if "expression" not in fields:
+        assert replace(RULE, **fields | {"recovery": fields["threshold"] if fields["threshold"] > 0 else -2.0})
 
 
 def test_cooldown_spaces_firings_and_counts_what_it_kept_back():

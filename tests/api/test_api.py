@@ -237,6 +237,10 @@ def test_a_rule_is_tried_on_the_past_without_being_made(api):
     tried = api.post("/v1/alerts/rehearsal", json=body | {"thresholds": [1.0, 9.0]}).json()["by_threshold"]
     assert [row["threshold"] for row in tried] == [1.0, 9.0] and tried[1]["firings"] == 0
     assert api.post("/v1/alerts/rehearsal", json=body | {"bars": 0}).status_code == 422
+    tested = {"rule": {"expression": "abs(zscore) > 2 AND pvalue < 0.05"}}
+    assert api.post("/v1/alerts/rehearsal", json=tested).json()["bars"] == 200
+    refused = api.post("/v1/alerts/rehearsal", json=tested | {"bars": 3_600})
+    assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "bars")
     wrong = api.post("/v1/alerts/rehearsal", json={"rule": {"expression": "colour > 1"}})
     assert (wrong.status_code, wrong.json()["error"]["details"]["field"]) == (422, "expression")
 

@@ -94,7 +94,6 @@ def checked(label: str, schema: Any, mode: GenerationMode, engine: Any) -> None:
         max_examples=MOST,
         phases=[Phase.generate],
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
