@@ -129,11 +129,12 @@ ROUTES: list[BaseRoute] = [
 ]
 GUARD = Middleware(Guard, hosts=SETTINGS.allowed_hosts, proxies=SETTINGS.trusted_proxies)
 
-PAGES = (GUARD, Middleware(Shell))
-
 navigated_only()
 app = st.App(
-    config.ROOT / "dashboard" / "main.py", lifespan=lifespan, routes=[*ROUTES, *live.routes()], middleware=PAGES
+    config.ROOT / "dashboard" / "main.py",
+    lifespan=lifespan,
+    routes=[*ROUTES, *live.routes()],
+    middleware=[GUARD, Middleware(Shell)],
 )
 
 

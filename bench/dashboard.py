@@ -3,8 +3,8 @@
 Both sides in one server process on one market of 1,000 trades a second, one after the other. `live` is the time from
 the start of building the data on the server to the first animation frame that shows it. Two peers: as well as it can
 be done (`tuned`: a key, plain arrays, our template), and as it is usually written (`usual`: graph objects on a
-DatetimeIndex). Server CPU is that of the process less that of the same process without a tab; less than 1 ms counts
-as 1. Bytes are counted before compression.
+DatetimeIndex). Server CPU is that of all threads but the engine's, less what they use without a tab; less than 1 ms
+counts as 1. Bytes are counted before compression.
 """
 
 import statistics
@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """One side once: what its tab showed, and what the server spent beyond the engine."""
+    """One side once: what its tab showed, and what the server spent on it."""
 
     first_ms: float
     seen: Seen
@@ -79,13 +79,13 @@ class Bench:
             began_s, used_s = time.perf_counter(), self._cpu_s()
             seen = opened[0].watch(self.sizes.window_s)
             cpu = 1e3 * (self._cpu_s() - used_s) / (time.perf_counter() - began_s)
-        return Round(firsts_ms[0], seen, max(LEAST_CPU_MS, cpu - self.engine_cpu()))
+        return Round(firsts_ms[0], seen, max(LEAST_CPU_MS, cpu - self.cpu_without_tabs()))
 
     def rounds(self, side: str, **options: Any) -> list[Round]:
         """The same, as often as it is done."""
         return [self.round(side, **options) for _ in range(self.sizes.rounds)]
 
-    def engine_cpu(self) -> float:
+    def cpu_without_tabs(self) -> float:
         """Milliseconds of processor time a second without a tab."""
         time.sleep(self.sizes.rest_s)
         began_s, used_s = time.perf_counter(), self._cpu_s()

@@ -92,7 +92,7 @@ def event_details(rows: Sequence[Mapping[str, Any]], zone: str) -> str:
     """One alert: its changes, and what was true when it fired."""
     changes = [Row((date_hhmmss(row["at_us"], zone), _word(row), _value(row))) for row in rows]
     context: Mapping[str, Any] = next((row["context"] for row in rows if row.get("context")), {})
-    then = section("Then", table(("", ""), _context_rows(context))) if context else ""
+    then = section("Then", f'<div class="ps-wordy">{table(("", ""), _context_rows(context))}</div>') if context else ""
     outcome = next((row["outcome"] for row in rows if row.get("outcome")), None)
     came = muted(outcome_text(outcome) or "What came of it is not known yet.")
     return section(str(rows[0]["name"]), table(("when", "", "value"), changes) + came) + then

@@ -6,6 +6,7 @@ from utils.clock import US_PER_S, date_hhmmss, hhmmss, zone_name
 
 NONE = "–"
 MINUS = "−"
+SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def exists(value: float | None) -> bool:
@@ -69,6 +70,16 @@ def duration(seconds: float | None) -> str:
         if abs(seconds) < limit:
             return f"{seconds / size:.{decimals}f} {unit}"
     return f"{seconds / 86_400:.1f} d"
+
+
+def size(count: float | None) -> str:
+    """Bytes with one unit: `12.4 MB`, in powers of 1,000."""
+    if count is None:
+        return NONE
+    value, unit = float(count), 0
+    while value >= 1_000 and unit < len(SIZES) - 1:
+        value, unit = value / 1_000, unit + 1
+    return f"{value:.0f} {SIZES[unit]}" if not unit or value >= 100 else f"{value:.1f} {SIZES[unit]}"
 
 
 def timeframe(text: str) -> str:

@@ -30,7 +30,7 @@ def shown_bars(engine: Engine, view: View) -> dict[str, pd.DataFrame]:
 
 def tiles(engine: Engine, view: View) -> str:
     """Last price, change, line, age and rate of each symbol."""
-    rows = engine.status().symbols
+    rows = engine.symbol_status()
     inner = "".join(tile(symbol, frame, rows.get(symbol)) for symbol, frame in shown_bars(engine, view).items())
     return f'<div class="ps-cards ps-tiles"><div class="ps-grid">{inner}</div></div>'
 

@@ -14,7 +14,6 @@ from utils.clock import US_PER_S, date_hhmmss, zone_name
 from utils.errors import PairscopeError
 
 MOST = 30  # recordings listed
-MB = 1_000_000
 
 
 def sessions(rows: list[Recorded]) -> dict[str, list[Recorded]]:
@@ -58,7 +57,7 @@ def running_text(told: Mapping[str, Any]) -> str:
     if "frames" not in told:
         return str(told.get("reason", ""))
     lost = f" · {told['dropped']:,} frames came too fast" if told["dropped"] else ""
-    size = f"{told['frames']:,} frames, {formats.number(told['bytes'] / MB, 1)} MB{lost}"
+    size = f"{told['frames']:,} frames, {formats.size(told['bytes'])}{lost}"
     return f"recording {told['name']}: {size}" if told["running"] else f"ended: {told['reason']} · {size}"
 
 
@@ -69,7 +68,7 @@ def row_text(parts: list[Recorded], zone: str) -> str:
     when = f"{date_hhmmss(first.began_us, zone)} {zone_name(first.began_us, zone)}"
     ended = max((part.ended_us for part in parts if part.ended_us is not None), default=None)
     long = formats.duration((ended - first.began_us) / US_PER_S) if ended is not None else "empty so far"
-    size = f"{formats.number(sum(part.bytes for part in parts) / MB, 1)} MB"
+    size = formats.size(sum(part.bytes for part in parts))
     files = f" in {len(parts)} files" if len(parts) > 1 else ""
     return f"{first.venue}, {first.stream} · {symbols} · {when} · {long} · {size}{files}"
 

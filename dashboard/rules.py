@@ -75,14 +75,17 @@ def event_text(event: AlertEvent) -> str:
 
 
 def state(engine: Engine, rule: Rule) -> str:
-    """Where a rule stands, in words: ok, pending, firing, silenced, no data or off."""
+    """Where a rule stands, in words: ok, pending, firing, silenced, no data, no value yet or off."""
     if not rule.enabled:
         return "off"
-    return {"NODATA": "no data"}.get(found := engine.alerts.state(rule.rule_id).shown, found.lower())
+    now = engine.alerts.state(rule.rule_id)
+    if now.shown == "OK" and not now.since_us:
+        return "no value yet"
+    return {"NODATA": "no data"}.get(now.shown, now.shown.lower())
 
 
 def pair_events(engine: Engine, view: View, limit: int) -> list[AlertEvent]:
     """The newest events of rules on the pair shown, newest first."""
     pair = (view.symbol_y, view.symbol_x)
-    events = [event for event in engine.alerts.events_after(0) if (event.symbol_y, event.symbol_x) == pair]
+    events = [event for event in engine.alerts.events_of_market() if (event.symbol_y, event.symbol_x) == pair]
     return events[::-1][:limit]

@@ -1,6 +1,6 @@
 """The sidebar: every choice that makes up the view, the market, and the alert rules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -17,7 +17,7 @@ from dashboard.live.component import live_panel
 from dashboard.panels import panel
 from dashboard.standing import SOURCES
 from dashboard.strip import strip_view
-from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, SPANS, STOP_LIMITS, Z_LIMITS, View
+from dashboard.view import MAX_WINDOW, METHODS, MIN_WINDOW, SCALES, SPANS, STOP_LIMITS, Z_LIMITS, View, bar_width
 from engine import Engine, current
 from utils.clock import US_PER_S, UTC_ZONE, is_zone
 from utils.errors import InputError, PairscopeError
@@ -157,7 +157,7 @@ def _swap() -> None:
 
 def _bars() -> None:
     _group("Bars")
-    offered = _with(config.TIMEFRAMES, st.session_state[key("timeframe")])
+    offered = _with(config.TIMEFRAMES, st.session_state[key("timeframe")], timeframe_us)
     st.segmented_control(
         "Bar width",
         offered,
@@ -186,9 +186,9 @@ def _bars() -> None:
     )
 
 
-def _with(offered: Sequence[Any], value: Any) -> list[Any]:
-    """The values offered, and the one in force where it is not among them."""
-    return [*offered] if value in offered else [*offered, value]
+def _with(offered: Sequence[Any], value: Any, size: Callable[[Any], float] = float) -> list[Any]:
+    """The values offered, and among them in its place the one in force: the keys [ and ] step from it."""
+    return sorted({*offered, value}, key=size)
 
 
 def _other_timeframe() -> None:
@@ -197,11 +197,9 @@ def _other_timeframe() -> None:
     if not text:
         return
     try:
-        timeframe_us(text)
+        st.session_state[key("timeframe")] = bar_width(text)
     except InputError as exc:
         notice(str(exc))
-        return
-    st.session_state[key("timeframe")] = text
 
 
 def span_control(view: View) -> None:
@@ -222,13 +220,13 @@ def _thresholds() -> None:
     low, high = Z_LIMITS
     entry = st.session_state[key("entry_z")]
     if st.session_state[key("exit_z")] >= entry:
-        st.session_state[key("exit_z")] = round(entry / 4, 2)
-        notice(f"exit |z| was set to {entry / 4:.2g}, as it must be below entry |z| {entry:g}")
+        leave = st.session_state[key("exit_z")] = round(entry / 4, 2)
+        notice(f"leave |z| was set to {leave:g}, as it must be below enter |z| {entry:g}")
     st.number_input("enter |z|", low, high, step=0.1, key=key("entry_z"), format="%.2f")
     st.number_input("leave |z|", 0.0, high, step=0.1, key=key("exit_z"), format="%.2f")
     if st.session_state[key("stop_z")] <= entry:
         st.session_state[key("stop_z")] = 2 * entry
-        notice(f"stop |z| was set to {2 * entry:g}, as it must be above entry |z| {entry:g}")
+        notice(f"stop |z| was set to {2 * entry:g}, as it must be above enter |z| {entry:g}")
     st.number_input("stop |z|", *STOP_LIMITS, step=0.1, key=key("stop_z"), format="%.2f")
 
 
@@ -240,7 +238,7 @@ def _refresh() -> None:
         st.session_state[key("refresh_s")] = chosen
     st.segmented_control(
         "Refresh",
-        [*sorted(offered), PAUSE],
+        [*offered, PAUSE],
         key=key("refresh"),
         format_func=lambda value: value if value == PAUSE else f"{value:g} s",
         required=True,

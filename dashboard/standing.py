@@ -19,6 +19,7 @@ TONES = {
     "MEMORY-ONLY": "attention",
     "BLOCKED": "down",
 }
+SPEED_WORDS = {0: "as fast as possible", 1: "as fast as recorded"}
 NAMED = 4  # symbols whose age is shown one by one; of more, the oldest is
 SOURCES = {
     "auto": "Binance USD-M, or demo",
@@ -164,7 +165,7 @@ def replay_text(engine: Engine, status: Status, zone: str) -> str:
     parts = [formats.date(engine.now_us(), zone)]
     speed = place.get("speed")
     if speed is not None:
-        parts.append("as fast as possible" if speed == 0 else f"{speed:g} times as fast as recorded")
+        parts.append(SPEED_WORDS.get(speed, f"{speed:g} times as fast as recorded"))
     if place.get("last_us") is None and place.get("bytes_total"):
         parts.append(f"{100 * place['bytes_read'] / place['bytes_total']:.0f} % of the files read")
     if status.detail:

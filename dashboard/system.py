@@ -15,19 +15,8 @@ from engine import Disk, Status, System
 LEAST_FREE = 1e9  # bytes on the disk
 MOST_ROWS = 100  # symbols shown; a download has all
 LOG_TONES = {"WARNING": "attention", "ERROR": "down", "CRITICAL": "down", "DEBUG": "muted"}
-UNITS = ("B", "kB", "MB", "GB", "TB")
 LIVED = {"running": "", "ended": "muted", "dead": "down"}
 DELAYS = {"readable": "to readers", "stored": "to the disk"}
-
-
-def size(count: float | None) -> str:
-    """Bytes with one unit: `12.4 MB`, in powers of 1,000."""
-    if count is None:
-        return formats.NONE
-    value, unit = float(count), 0
-    while value >= 1_000 and unit < len(UNITS) - 1:
-        value, unit = value / 1_000, unit + 1
-    return f"{value:.0f} {UNITS[unit]}" if not unit or value >= 100 else f"{value:.1f} {UNITS[unit]}"
 
 
 def delay(seconds: float | None) -> str:
@@ -59,17 +48,16 @@ def health_cards(found: System) -> str:
             Card("gaps open", f"{missing:,}", f"{filled:,} repaired", "gaps", "attention" if missing else ""),
             Card("waiting for the disk", f"{queue.waiting:,}", f"of {queue.most:,}", "waiting"),
             _file(disk),
-            Card("disk free", size(disk.free_bytes), "", "disk_free", _free_tone(disk)),
-            Card("memory", size(status.rss_bytes), f"{size(status.memory_bytes)} of trades", "memory"),
+            Card("disk free", formats.size(disk.free_bytes), "", "disk_free", _free_tone(disk)),
+            Card("memory", formats.size(status.rss_bytes), f"{formats.size(status.memory_bytes)} of trades", "memory"),
             Card("trades in memory", f"{held:,}", f"up {formats.duration(status.uptime_s)}", "held"),
         ]
     )
 
 
 def _file(disk: Disk) -> Card:
-    return Card(
-        "database", size(disk.file_bytes), f"log {size(disk.log_bytes)}", "database", "down" if disk.error else ""
-    )
+    log = f"log {formats.size(disk.log_bytes)}"
+    return Card("database", formats.size(disk.file_bytes), log, "database", "down" if disk.error else "")
 
 
 def _free_tone(disk: Disk) -> str:
@@ -187,9 +175,9 @@ def disk(found: System, zone: str) -> str:
     limits = ((on.retention_days, "days"), (on.retention_gb, "GB"))
     keeps = " and ".join(f"{most:g} {unit}" for most, unit in limits if most)
     rows = [
-        Row(("database file", size(on.file_bytes))),
-        Row(("write-ahead log", size(on.log_bytes))),
-        Row(("free on its disk", size(on.free_bytes)), _free_tone(on)),
+        Row(("database file", formats.size(on.file_bytes))),
+        Row(("write-ahead log", formats.size(on.log_bytes))),
+        Row(("free on its disk", formats.size(on.free_bytes)), _free_tone(on)),
         Row(("oldest stored trade", formats.NONE if on.oldest_us is None else formats.date(on.oldest_us, zone))),
         Row(("trades are kept", keeps or "for ever"), metric="retention"),
         *(Row((f"waiting {queue.name}", f"{queue.waiting:,}")) for queue in found.queues),
@@ -229,9 +217,11 @@ def settings(found: System) -> str:
         value = found.settings.get(name, "not set")
         default = defaults[name].default
         usual = "not set" if default is None else _shown(default)
+        told = escape(value).replace("/", "/<wbr>")  # a path breaks between its folders
+        meaning = escape(meanings[name].replace("`", ""))
         rows.append(
             f'<tr class="ps-{"plain" if value == usual else "changed"}"><td>PAIRSCOPE_{escape(name.upper())}</td>'
-            f"<td>{escape(value) or '–'}</td><td>{escape(meanings[name])}</td></tr>"
+            f"<td>{told or '–'}</td><td>{meaning}</td></tr>"
         )
     head = "<thead><tr><th>variable</th><th>value</th><th>meaning</th></tr></thead>"
     body = f'<table class="ps-table ps-settings">{head}<tbody>{"".join(rows)}</tbody></table>'
@@ -239,7 +229,7 @@ def settings(found: System) -> str:
 
 
 def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple | dict) else str(value)
 
 
 def log(lines: Iterable[Any]) -> str:

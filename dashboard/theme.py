@@ -48,7 +48,7 @@ DARK = Theme(
     band="rgba(91,157,255,0.12)",
     gap="rgba(224,165,38,0.13)",
     tag="#1b2230",
-    veil="rgba(12,15,22,0.7)",
+    veil="rgba(12,15,22,0.88)",
     diverging=("#f5ad6b", "#a8622a", "#181d29", "#2f6bb8", "#8fc2ff"),
     sequential=("#16233f", "#1f4478", "#2f6bb8", "#5b9dff", "#bcdcff"),
 )
@@ -69,7 +69,7 @@ LIGHT = Theme(
     band="rgba(31,111,235,0.09)",
     gap="rgba(168,111,16,0.11)",
     tag="#eaeef5",
-    veil="rgba(255,255,255,0.7)",
+    veil="rgba(255,255,255,0.88)",
     diverging=("#9c4a06", "#e89b56", "#f4f6fa", "#6ea4ea", "#0f4fa8"),
     sequential=("#e6effb", "#b5d1f5", "#6ea4ea", "#1f6feb", "#0d3c80"),
 )

@@ -11,7 +11,7 @@ from analytics.resampling import timeframe_us
 from analytics.signals import SignalParams, Weights
 from dashboard.scan_view import ScanView
 from utils.clock import UTC_ZONE, is_zone
-from utils.errors import InputError
+from utils.errors import InputError, TimeframeError
 
 METHODS = {  # hedge methods offered, with their screen text
     "ols": "OLS, rolling",
@@ -121,10 +121,10 @@ class View:
         if "symbol" not in values and "symbol_y" in values:
             view = replace(view, symbol=view.symbol_y)
         if view.exit_z >= view.entry_z:
-            notices.append(f"exit |z| must be below entry |z| {view.entry_z:g}, was {view.exit_z:g}")
+            notices.append(f"leave |z| must be below enter |z| {view.entry_z:g}, was {view.exit_z:g}")
             view = replace(view, exit_z=min(config.EXIT_Z, view.entry_z / 2))
         if view.stop_z <= view.entry_z:
-            notices.append(f"stop |z| must be above entry |z| {view.entry_z:g}, was {view.stop_z:g}")
+            notices.append(f"stop |z| must be above enter |z| {view.entry_z:g}, was {view.stop_z:g}")
             view = replace(view, stop_z=2 * view.entry_z)
         if view.fast >= view.slow:
             notices.append(f"the fast average needs fewer bars than the slow one, {view.slow}, had {view.fast}")
@@ -181,9 +181,19 @@ def _symbol(text: str) -> str:
     return config.clean_symbol(text)
 
 
-def _timeframe(text: str) -> str:
+def bar_width(text: str) -> str:
+    """A bar width as it is typed or stands in an address.
+
+    Raises
+    ------
+    InputError
+        It cannot be read; in the word of the screen, which has bar widths where the code has timeframes.
+    """
     text = text.strip()
-    timeframe_us(text)
+    try:
+        timeframe_us(text)
+    except TimeframeError as exc:
+        raise InputError(str(exc).replace("timeframe", "bar width", 1), exc.field) from exc
     return text
 
 
@@ -259,13 +269,13 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "y": ("symbol_y", _symbol),
     "x": ("symbol_x", _symbol),
     "symbol": ("symbol", _symbol),
-    "tf": ("timeframe", _timeframe),
+    "tf": ("timeframe", bar_width),
     "window": ("window", _bars("window", (MIN_WINDOW, MAX_WINDOW))),
     "method": ("method", _one_of("method", METHODS)),
     "scale": ("scale", _one_of("scale", SCALES)),
     "log": ("log_prices", _flag),
-    "entry": ("entry_z", _number("entry |z|", Z_LIMITS)),
-    "exit": ("exit_z", _number("exit |z|", (0.0, Z_LIMITS[1]))),
+    "entry": ("entry_z", _number("enter |z|", Z_LIMITS)),
+    "exit": ("exit_z", _number("leave |z|", (0.0, Z_LIMITS[1]))),
     "stop": ("stop_z", _number("stop |z|", STOP_LIMITS)),
     "fast": ("fast", _bars("the fast average", AVERAGES)),
     "slow": ("slow", _bars("the slow average", AVERAGES)),

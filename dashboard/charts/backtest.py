@@ -251,7 +251,8 @@ def walk_spec(found: WalkForward, times: np.ndarray, capital: float, yearly: boo
     equity = _thin(at, found.equity, "y2", "out of sample", theme.accent, width=1.6, hovertemplate="%{y:,.2f}")
     upper, lower, word = *domains((0.45, 0.55)), "year" if yearly else "bar"
     known = [value for bar in bars for value in bar["y"] if value is not None]
-    ends = min([0.0, *known]), max([0.0, *known]) or 1.0
+    ends = min([0.0, *known]), max([0.0, *known])
+    ends = ends if ends[0] < ends[1] else (0.0, 1.0)
     room = 0.12 * (ends[1] - ends[0])
     return {
         "data": [*bars, equity | {"xaxis": "x2"}],

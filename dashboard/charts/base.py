@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import config
-from dashboard.theme import Theme
+from dashboard.theme import Theme, axis
 from utils.clock import US_PER_MS, UTC_ZONE, zone_name, zone_offset_us
 
 Spec = dict[str, Any]
@@ -23,8 +23,9 @@ CLIPS = ("clipmin", "clipmax")
 # The drawn part begins on a multiple of this many bars: were it to move with every bar, the axes and the base of the
 # legs would move too, and each refresh would have to draw every point again.
 BLOCK_BARS = 60
+STEPS = [part for part in range(1, BLOCK_BARS + 1) if BLOCK_BARS % part == 0]  # by which the end of the time axis moves
 DIGITS, PRICE_DIGITS = 6, 8  # significant ones that travel; the formats of statistics show four at most
-EDGE_SHARE = 50  # the room after the newest bar is one of so many parts of the bars drawn, or less
+EDGE_SHARE = 18  # the room after the newest bar is one of so many parts of the bars drawn, or less
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,15 @@ def domains(heights: Sequence[float]) -> list[tuple[float, float]]:
         found.append((low, top))
         top = low - PANE_GAP
     return found
+
+
+def amounts(theme: Theme, **more: Any) -> Spec:
+    """An axis of amounts: plain decimals where a step is below 1, and k and M above.
+
+    The SI prefix alone would write half a coin as `500m`, which a trader reads as millions.
+    """
+    steps = [{"dtickrange": [None, 0.999], "value": ",.10~f"}, {"dtickrange": [0.999, None], "value": ".4~s"}]
+    return axis(theme, tickformatstops=steps, **more)
 
 
 def pane_title(text: str, axis: str, theme: Theme) -> Spec:
@@ -201,11 +211,11 @@ def in_zone(spec: Spec, zone: str) -> Spec:
     newest = max((float(trace["x"][-1]) for trace in spec["data"] if len(trace["x"])), default=0.0)
     name = zone_name(int(newest * US_PER_MS), zone)
     moved = {key: spec["layout"][key] | {"hoverformat": f"%Y-%m-%d %H:%M:%S {name}"} for key in dates}
-    for axis in moved.values():
-        if "autorangeoptions" in axis:
-            limits = axis["autorangeoptions"]
+    for times in moved.values():
+        if "autorangeoptions" in times:
+            limits = times["autorangeoptions"]
             include = [_moved(at, zone) for at in limits["include"]]
-            axis["autorangeoptions"] = {key: _moved(limits[key], zone) for key in CLIPS} | {"include": include}
+            times["autorangeoptions"] = {key: _moved(limits[key], zone) for key in CLIPS} | {"include": include}
     shapes = [
         shape | {key: _moved(shape[key], zone) for key in ("x0", "x1")} if shape.get("xref") in axes else shape
         for shape in spec["layout"].get("shapes", ())
@@ -242,11 +252,12 @@ def spans_of(ts_us: np.ndarray, marked: np.ndarray, width_us: int) -> list[tuple
 def steady_range(x: np.ndarray) -> Spec:
     """What a time axis shows by itself of bars at `x` (milliseconds), as Plotly's autorangeoptions.
 
-    It ends at most 2 % after the newest bar and moves on in steps: were it to move with every bar, all of the figure
-    would have to be drawn anew at every bar. A range given in its place would undo the reader's zoom.
+    It ends at most 6 % after the newest bar and moves on in steps, parts of a block of bars: were it to move with every
+    bar, all of the figure would have to be drawn anew at every bar. A range given in its place would undo the reader's
+    zoom.
     """
-    bars = max(1, x.size // EDGE_SHARE)
-    step = float(np.min(np.diff(x), initial=np.inf)) * 2 ** (bars.bit_length() - 1) if x.size > 1 else 0.0
+    bars = max(part for part in STEPS if part <= max(1, x.size // EDGE_SHARE))
+    step = float(np.min(np.diff(x), initial=np.inf)) * bars if x.size > 1 else 0.0
     end = x[0] + step * math.ceil((x[-1] - x[0]) / step) if step else x[-1]
     return {"clipmin": float(x[0]), "clipmax": float(end), "include": [float(x[0]), float(end)]}
 

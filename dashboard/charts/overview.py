@@ -9,7 +9,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import formats
-from dashboard.charts.base import Spec, domains, last_value, level, ms, pane_title, shading, spans_of, time_axis
+from dashboard.charts.base import (
+    Spec,
+    amounts,
+    domains,
+    last_value,
+    level,
+    ms,
+    pane_title,
+    shading,
+    spans_of,
+    time_axis,
+)
 from dashboard.charts.indicators import INDICATORS, Indicator
 from dashboard.theme import Theme, axis, layout
 
@@ -91,7 +102,7 @@ def _layout(
     color = theme.up if close >= opened else theme.down
     named = [(f"y{number}", part) for number, part in enumerate(below, start=FIRST_PANE)]
     axes = {
-        f"yaxis{name[1:]}": axis(theme, domain=list(domain), side="right", tickformat=".3~s", nticks=3)
+        f"yaxis{name[1:]}": amounts(theme, domain=list(domain), side="right", nticks=3)
         for (name, _), domain in zip(named, panes, strict=True)
     }
     levels = [level(value, name, theme.muted, "dot") for name, part in named for value in part.levels]
@@ -102,7 +113,7 @@ def _layout(
         uirevision=f"{symbol} {timeframe} {len(below)}",
         xaxis=time_axis(theme, named[-1][0] if named else "y2"),
         yaxis=axis(theme, domain=list(top), side="right", tickformat=f",.{decimals}f", nticks=8),
-        yaxis2=axis(theme, domain=list(bottom), side="right", tickformat=".3~s", nticks=3, rangemode="tozero"),
+        yaxis2=amounts(theme, domain=list(bottom), side="right", nticks=3, rangemode="tozero"),
         **axes,
         bargap=0.25,
         shapes=[*shading(incomplete, theme), *levels],

@@ -1,5 +1,7 @@
 """The figures of the Microstructure page: what takers did bar by bar, how large they trade, and the signature plot."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +9,19 @@ from analytics.indicators import vwap
 from analytics.microstructure import Signature, TradeSizes
 from analytics.resampling import timeframe_us
 from dashboard import formats
-from dashboard.charts.base import Spec, domains, last_value, level, line, ms, pane_title, shading, spans_of, time_axis
+from dashboard.charts.base import (
+    Spec,
+    amounts,
+    domains,
+    last_value,
+    level,
+    line,
+    ms,
+    pane_title,
+    shading,
+    spans_of,
+    time_axis,
+)
 from dashboard.charts.indicators import vwap_began
 from dashboard.charts.overview import step_decimals
 from dashboard.theme import Theme, axis, layout
@@ -16,6 +30,8 @@ from utils.clock import US_PER_S, UTC_ZONE, hhmmss
 HEIGHTS = (0.28, 0.2, 0.18, 0.17, 0.17)  # price, taker flow, cumulative delta, imbalance, trades/s
 SMOOTH_BARS = 20  # of the order flow imbalance
 SIZE_BINS = 40
+WIDTHS_NAMED = (1, 5, 15, 60)  # seconds: of a phone's width there is room for no more names
+MOST_SIZES = 4  # named on their axis, for the same reason
 
 
 def tape_spec(
@@ -79,11 +95,11 @@ def _layout(
     width_us, base = timeframe_us(timeframe), formats.base(symbol)
     missing = ~frame["complete"].to_numpy(bool)
     missing[-1:] = False  # the forming bar is not complete by nature
-    ticks = (f",.{decimals}f", ".3~s", ".3~s", ".2~f", ".3~s")
     axes = {
-        f"yaxis{number if number > 1 else ''}": axis(theme, domain=list(domain), nticks=5, tickformat=tickformat)
-        for number, (domain, tickformat) in enumerate(zip(domains(HEIGHTS), ticks, strict=True), start=1)
+        f"yaxis{number if number > 1 else ''}": amounts(theme, domain=list(domain), nticks=5)
+        for number, domain in enumerate(domains(HEIGHTS), start=1)
     }
+    axes["yaxis"] = axis(theme, domain=axes["yaxis"]["domain"], nticks=5, tickformat=f",.{decimals}f")
     axes["yaxis4"]["range"] = [-1.05, 1.05]
     axes["yaxis5"]["rangemode"] = "tozero"
     zero = [level(0, pane, theme.muted, "dot") for pane in ("y2", "y3", "y4")]
@@ -143,7 +159,7 @@ def sizes_spec(qty: np.ndarray, sizes: TradeSizes, signature: Signature, symbol:
         },
     ]
     fence = [] if not np.isfinite(sizes.large_from) else [_upright(sizes.large_from, theme)]
-    return {"data": data, "layout": _sizes_layout(signature, symbol, fence, theme)}
+    return {"data": data, "layout": _sizes_layout(edges, signature, symbol, fence, theme)}
 
 
 def size_bins(qty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,10 +186,19 @@ def _upright(value: float, theme: Theme) -> Spec:
 
 def above(pane: str) -> Spec:
     """Where a title stands above its pane."""
-    return {"xref": f"{pane} domain", "yref": "paper", "y": 1}
+    return {"xref": f"{pane} domain", "yref": "paper", "y": 1, "align": "left"}
 
 
-def _sizes_layout(signature: Signature, symbol: str, shapes: list[Spec], theme: Theme) -> Spec:
+def _named_sizes(low: float, high: float) -> Spec:
+    """Round sizes named on a logarithmic axis: powers of ten, or 1, 2 and 5 of each where few of those are there."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    tens, fine = ([float(f"{digit}e{power}") for power in powers for digit in digits] for digits in ((1,), (1, 2, 5)))
+    inside = [[value for value in values if low <= value <= high] for values in (tens, fine)]
+    values = inside[0] if len(inside[0]) > 1 else inside[1]
+    return {"tickvals": values[:: max(1, math.ceil(len(values) / MOST_SIZES))], "tickformat": ",.10~f"}
+
+
+def _sizes_layout(edges: np.ndarray, signature: Signature, symbol: str, shapes: list[Spec], theme: Theme) -> Spec:
     widths = signature.width_s
     small = {"side": "right", "nticks": 4}
     return layout(
@@ -181,21 +206,22 @@ def _sizes_layout(signature: Signature, symbol: str, shapes: list[Spec], theme: 
         margin={"l": 12, "r": 60, "t": 8, "b": 34},
         hovermode="closest",
         uirevision=f"sizes {symbol}",
-        xaxis=axis(theme, domain=[0, 0.46], type="log", anchor="y", nticks=6, tickformat=".2~g"),
+        xaxis=axis(theme, domain=[0, 0.46], type="log", anchor="y", tickangle=0, **_named_sizes(edges[0], edges[-1])),
         xaxis2=axis(
             theme,
             domain=[0.54, 1],
             type="log",
             anchor="y2",
+            tickangle=0,
             tickvals=widths.tolist(),
-            ticktext=[f"{width:g} s" for width in widths.tolist()],
+            ticktext=[f"{width:g} s" if width in WIDTHS_NAMED else "" for width in widths.tolist()],
         ),
-        yaxis=axis(theme, domain=[0, 0.86], anchor="x", tickformat=".3~s", **small),
+        yaxis=amounts(theme, domain=[0, 0.86], anchor="x", **small),
         yaxis2=axis(theme, domain=[0, 0.86], anchor="x2", ticksuffix=" %", rangemode="tozero", **small),
         bargap=0,
         shapes=shapes,
         annotations=[
-            {**pane_title(f"trades by size  {formats.base(symbol)}, large ones amber", "y", theme), **above("x")},
-            {**pane_title("volatility a year by width of sampling", "y2", theme), **above("x2")},
+            {**pane_title(f"trades by size  {formats.base(symbol)},<br>large ones amber", "y", theme), **above("x")},
+            {**pane_title("volatility a year<br>by width of sampling", "y2", theme), **above("x2")},
         ],
     )

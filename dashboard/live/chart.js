@@ -5,17 +5,33 @@ const CONFIG = {
   responsive: false, scrollZoom: false, displaylogo: false, doubleClick: "reset",
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 };
+// A picture is named after what it shows: page, figure and what of the view tells it apart.
+function pictureName(url) {
+  const asked = new URL(url).searchParams, page = location.pathname.split("/").filter(Boolean).at(-1) ?? "overview";
+  const chosen = asked.has("y") ? [asked.get("y"), asked.get("x")] : [asked.get("symbol")];
+  const figure = new URL(url).pathname.split("/").at(-1);
+  return ["pairscope", page, ...(figure === page ? [] : [figure]), ...chosen, asked.get("tf")].filter(Boolean).join("-");
+}
+
 const CONFIG_3D = { ...CONFIG, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
 
+const LOADING = { state: "loading", text: "Loading" };
+
+// The library, which the page's head asks for, see shell.py; asked for again where that failed.
 function library(url) {
   const loads = (window.__pairscopeLoads ??= new Map());
   if (!loads.has(url)) {
     loads.set(url, new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = url;
-      script.onload = () => resolve(window.Plotly);
-      script.onerror = () => { loads.delete(url); reject(new Error("the chart library did not load")); };
-      document.head.appendChild(script);
+      const named = [...document.scripts].find((script) => script.src === url);
+      if (named && window.Plotly) { resolve(window.Plotly); return; }
+      const script = named ?? document.createElement("script");
+      script.addEventListener("load", () => resolve(window.Plotly));
+      script.addEventListener("error", () => {
+        loads.delete(url);
+        script.remove();
+        reject(new Error("the chart library did not load"));
+      });
+      if (script !== named) { script.src = url; document.head.appendChild(script); }
     }));
   }
   return loads.get(url);
@@ -32,7 +48,7 @@ function themeOf(element) {
 
 class LiveChart extends Follower {
   constructor(root) {
-    super(root, { figure: null, message: { state: "loading", text: "Loading" } });
+    super(root, { figure: null, message: LOADING });
     this.plot = root.appendChild(document.createElement("div"));
     this.plot.className = "ps-plot";
     this.note = root.appendChild(document.createElement("div"));
@@ -59,11 +75,16 @@ class LiveChart extends Follower {
     this.library = new URL(data.library, location.origin).href;
     library(this.library).catch(() => {});
     this.root.style.height = `${data.height}px`;
+    const same = this.query === query;
     this.follow(data, query);
+    if (!same) this.showNote();
   }
 
+  // A figure of the same choice stays; one of another would stand under headings that are not its own.
   failed(error) {
-    if (!this.payload.figure) this.payload = { figure: null, message: { state: "error", text: `No data: ${error.message}` } };
+    if (this.answered && this.payload.figure) return;
+    this.payload = { figure: null, message: { state: "error", text: `No data: ${error.message}` } };
+    this.epoch = null;  // no patch is for this
   }
 
   changed(patch) {
@@ -92,7 +113,8 @@ class LiveChart extends Follower {
   async draw() {
     this.drawn = this.stamp();
     const drawn = { epoch: this.epoch, seq: this.seq, t0: this.t0 };
-    const { figure } = this.payload;
+    const { figure } = this.payload, { of } = this;
+    if (!figure) Object.assign(this, { failure: null, showing: of });
     this.showNote();
     this.plot.style.visibility = figure ? "visible" : "hidden";
     if (!figure) return;
@@ -100,19 +122,25 @@ class LiveChart extends Follower {
       const Plotly = await library(this.library);
       if (this.closed) return;
       // Plotly writes into what it is given; its own copies keep the patches true.
-      const config = figure.layout.scene ? CONFIG_3D : CONFIG;
+      const toImageButtonOptions = { filename: pictureName(this.url("figure")) };
+      const config = { ...(figure.layout.scene ? CONFIG_3D : CONFIG), toImageButtonOptions };
       this.behind = false;
       await Plotly.react(this.plot, figure.data.map(rebased), structuredClone(figure.layout), config);
       drawnWhole(this.plot);
+      Object.assign(this, { failure: null, showing: of });
       Object.assign(this.root.dataset, drawn);
     } catch (error) {
-      this.payload.message = { state: "error", text: `This chart could not be drawn: ${error.message}` };
-      this.showNote();
+      this.failure = { state: "error", text: `This chart could not be drawn: ${error.message}` };
+      setTimeout(() => this.schedule(), 2000);
     }
+    this.showNote();
   }
 
+  // From a change of choice to its figure, or to why there is none, what is shown of the last one is dimmed.
   showNote() {
-    const { message, figure } = this.payload;
+    const { figure } = this.payload, old = this.showing !== undefined && this.showing !== this.query;
+    const message = old ? LOADING : this.failure ?? this.payload.message;
+    this.root.classList.toggle("ps-old", old);
     this.note.textContent = message ? message.text : "";
     this.note.className = `ps-note ps-${message ? message.state : "none"}${figure ? " ps-over" : ""}`;
     this.root.dataset.state = message ? message.state : "live";

@@ -3,17 +3,14 @@
 from typing import Any
 from urllib.parse import urlencode
 
-import plotly
 import streamlit as st
 
 from dashboard.live.boxes import PANELS
 from dashboard.live.figures import FIGURES
-from dashboard.live.files import PANEL_URL, text
+from dashboard.live.files import PANEL_URL, PLOTLY_URL, text
 from dashboard.live.panels import markup, news
 from dashboard.view import View
 from engine import current
-
-PLOTLY_URL = f"/live/plotly.js?v={plotly.__version__}"
 
 
 def live_chart(name: str, view: View, height: int) -> None:

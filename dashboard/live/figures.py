@@ -108,7 +108,12 @@ def explain(exc: AnalysisError | InputError | StorageError, timeframe: str) -> d
 
 
 def _wait(exc: TooFewObservations, timeframe: str) -> str:
-    """How long it takes to collect what is missing, where that is known."""
+    """How long it takes to collect what is missing, where that is known; why nothing more comes, where it does not."""
+    replay = current().status().replay or {}
+    if replay.get("ended"):
+        return "; the recording has no more"
+    if replay.get("paused"):
+        return "; the replay is paused"
     units = {"bars": timeframe_us(timeframe) / US_PER_S, "seconds": 1.0, "minutes": 60.0}
     unit = units.get(exc.what.split()[0])
     return "" if unit is None else f" (about {formats.duration((exc.need - exc.have) * unit)})"
@@ -116,7 +121,7 @@ def _wait(exc: TooFewObservations, timeframe: str) -> str:
 
 def silent_legs(engine: Engine, symbols: list[str]) -> dict[str, str] | None:
     """A message that names the symbols that have been silent for too long; None while all are fresh."""
-    rows = engine.status().symbols
+    rows = engine.symbol_status()
     stale = [
         f"{symbol} silent for {formats.duration(rows[symbol].last_trade_age_s)}"
         for symbol in symbols
@@ -217,7 +222,7 @@ def alert_marks(engine: Engine, view: View) -> list[Mark]:
     shown = (view.symbol_y, view.symbol_x, view.timeframe, "zscore", "firing")
     return [
         Mark(event.at_us, float(event.value), event.text)
-        for event in engine.alerts.events_after(0)
+        for event in engine.alerts.events_of_market()
         if (event.symbol_y, event.symbol_x, event.timeframe, event.metric, event.state) == shown
         and event.value is not None
         and np.isfinite(event.value)

@@ -1,7 +1,9 @@
-"""What browsers run: files of this folder as texts, and the module of the panels with its address."""
+"""What browsers run: files of this folder as texts, and the addresses of what they load by themselves."""
 
 from hashlib import blake2b
 from pathlib import Path
+
+import plotly
 
 HERE = Path(__file__).parent
 
@@ -11,5 +13,19 @@ def text(*names: str) -> str:
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
+def digest(content: str) -> str:
+    """What stands in an address, so that another content has another one."""
+    return blake2b(content.encode(), digest_size=6).hexdigest()
+
+
+def plotly_url() -> str:
+    """Address of the chart library: plotly's version, and what we make of it.
+
+    The latter is all of `routes.py`, which is 6 kB; the library itself, at 4.8 MB, is not read before it is asked for.
+    """
+    return f"/live/plotly.js?v={plotly.__version__}-{digest(text('routes.py'))}"
+
+
 PANEL_JS = text("follow.js", "panel.js")
-PANEL_URL = f"/live/panel.js?v={blake2b(PANEL_JS.encode(), digest_size=6).hexdigest()}"
+PANEL_URL = f"/live/panel.js?v={digest(PANEL_JS)}"
+PLOTLY_URL = plotly_url()

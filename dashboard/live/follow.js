@@ -19,7 +19,7 @@ function apply(value, operations) {
     const parent = steps.reduce((at, step) => (at[step] = Array.isArray(at[step]) ? [...at[step]] : at[step]), holder);
     if (kind === "set") parent[last] = rest[0];
     else if (kind === "del") delete parent[last];
-    else if (kind === "rows") parent[last] = parent[last].slice(rest[0], rest[0] + rest[1]).concat(rest[2]);
+    else if (kind === "rows") (parent[last] = parent[last].slice(rest[0], rest[0] + rest[1])).push(...rest[2]);
     else parent[last] = rest[0].reduce((list, index, i) => { list[index] = rest[1][i]; return list; }, [...parent[last]]);
   }
   return holder.root;
@@ -38,6 +38,7 @@ class Follower {
     const same = this.query === query, follows = !data.paused;
     if (same && this.follows === follows) return;
     Object.assign(this, { base: data.base, name: data.name, query, follows });
+    if (!same) Object.assign(this, { answered: false, waiting: null });
     if (!same || follows) this.read();
     this.listen();
   }
@@ -68,8 +69,10 @@ class Follower {
 
   lost(yes) { this.root.classList.toggle("ps-lost", yes); }
 
-  // The newest request wins; patches that arrive meanwhile wait, and are used from its number on.
+  // The newest request wins; patches that arrive meanwhile wait, and are used from its number on. One that failed is
+  // made again while the stream goes on, and in a pause until there was an answer: what is kept then has to come first.
   async read() {
+    clearTimeout(this.retry);
     const ticket = (this.ticket = (this.ticket || 0) + 1);
     this.waiting = this.waiting || [];
     this.skipped = false;
@@ -79,11 +82,13 @@ class Follower {
       const state = await answer.json();
       if (ticket !== this.ticket || this.closed) return;
       ({ epoch: this.epoch, seq: this.seq, t0: this.t0, ...this.payload } = state);
+      this.answered = true;
     } catch (error) {
       if (ticket !== this.ticket || this.closed) return;
       this.failed(error);
-      if (this.follows) this.retry = setTimeout(() => this.read(), 2000);
+      this.retry = setTimeout(() => { if (this.follows || !this.answered) this.read(); }, 2000);
     }
+    this.of = this.query;
     const waiting = this.waiting;
     this.waiting = null;
     for (const patch of waiting) this.receive(patch);
@@ -102,7 +107,7 @@ class Follower {
     this.changed(patch);
   }
 
-  stamp() { return `${this.epoch}:${this.seq}`; }
+  stamp() { return `${this.of}:${this.epoch}:${this.seq}`; }
 
   leave() {
     this.closed = true;

@@ -2,7 +2,7 @@
 // can be done by key that cannot be done, and seen, by mouse.
 
 const SHORTCUTS = [
-  ["1 … 9", "go to that page"],
+  ["1 … 9, D", "go to that page; D is the last, System"],
   ["T", "light or dark"],
   ["P", "pause and go on"],
   ["S", "swap Y and X"],
@@ -111,6 +111,7 @@ function onAdded(changes) {
 function act(key, list) {
   if (/^[1-9]$/.test(key)) { all("[data-testid=stTopNavLink]")[Number(key) - 1]?.click(); return true; }
   const action = {
+    d: () => all("[data-testid=stTopNavLink]").at(-1)?.click(),
     t: switchTheme, p: pause, s: () => pick(".st-key-swap button")?.click(), "[": () => step(-1), "]": () => step(1),
     0: resetZoom, v: () => pick(".st-key-views button")?.click(), n: switchSound, "?": () => (list.open ? list.close() : list.showModal()),
   }[key.toLowerCase()];

@@ -1,5 +1,8 @@
 """The hub: one producer builds each distinct figure once an interval; all who look at it get the same bytes.
 
+All figures of one interval are built in one beat, and a new one brings the next beat forward, so that what stands side
+by side on a page is of one moment.
+
 A browser reads a snapshot and then follows the stream of patches. Every patch has the number after the one before
 it, inside the epoch of its producer; a reader that sees another epoch or skips a number reads the snapshot again.
 So a slow reader may lose patches (its queue is bounded, the oldest goes first) but never shows a wrong chart.
@@ -22,6 +25,7 @@ from utils.errors import InputError
 LOG = logger.get("live")
 
 QUEUE = 8  # patches that wait for one reader
+YOUNG_S = 1.0  # a figure of this age need not be built again because another one is new
 LINGER_S = 5.0  # a producer nobody looks at any more ends after this
 MAX_PRODUCERS = 64
 
@@ -38,7 +42,7 @@ class Key:
     interval_s: float
 
 
-Build = Callable[[Key], Payload]
+Build = Callable[[Key], Payload]  # nobody changes afterwards what it gave
 
 
 @dataclass(eq=False, slots=True)
@@ -66,6 +70,8 @@ class Hub:
     def __init__(self, build: Build) -> None:
         self._build = build
         self._producers: dict[Key, _Producer] = {}
+        self._beats: dict[float, float] = {}  # by interval: when the next one is, monotonic seconds
+        self._brought_forward: dict[float, asyncio.Event] = {}
         self._closed_loop: asyncio.AbstractEventLoop | None = None
         self._workers: ThreadPoolExecutor | None = None
 
@@ -75,6 +81,7 @@ class Hub:
         An open stream would hold the server at its stop. Another loop may use the hub afterwards.
         """
         self._closed_loop = asyncio.get_running_loop()
+        self._brought_forward.clear()  # its events are this loop's
         for producer in list(self._producers.values()):
             self._end(producer)
         if self._workers is not None:
@@ -96,7 +103,7 @@ class Hub:
         """
         producer = self._wanted(key)
         await producer.ready.wait()
-        return msgspec.json.encode(producer.head(t0=now_us() / 1_000, **producer.payload))
+        return msgspec.json.encode(producer.head(t0=now_us() / 1_000, **plain(producer.payload)))
 
     async def stream(self, key: Key) -> AsyncGenerator[bytes]:
         """Where the producer stands, then its patches, each as JSON, until `close`."""
@@ -120,6 +127,8 @@ class Hub:
                 raise InputError(f"at most {MAX_PRODUCERS} different live figures at a time")
             producer = self._producers[key] = _Producer(key, uuid.uuid4().hex[:8])
             producer.task = asyncio.get_running_loop().create_task(self._run(producer), name=f"figure {key.name}")
+            if (others := self._brought_forward.pop(key.interval_s, None)) is not None:
+                others.set()
         producer.wanted_s = monotonic_s()
         return producer
 
@@ -136,13 +145,27 @@ class Hub:
                     for queue in producer.readers:
                         _put(queue, message)
                 producer.ready.set()
-                await asyncio.sleep(max(0.0, producer.key.interval_s - (monotonic_s() - started_s)))
+                await self._beat(producer.key.interval_s, started_s)
         finally:
             if self._producers.get(producer.key) is producer:
                 del self._producers[producer.key]
             producer.ready.set()
             for queue in producer.readers:
                 _put(queue, None)
+
+    async def _beat(self, interval_s: float, built_s: float) -> None:
+        """Wait for the next beat, or for one that was brought forward to a figure that is not young any more."""
+        at_s = self._beats.get(interval_s, 0.0)
+        if at_s <= built_s:  # the first of this beat says when the next one is
+            at_s = self._beats[interval_s] = built_s + interval_s
+        while (rest_s := at_s - monotonic_s()) > 0:
+            forward = self._brought_forward.setdefault(interval_s, asyncio.Event())
+            try:
+                await asyncio.wait_for(forward.wait(), rest_s)
+            except TimeoutError:
+                return
+            if monotonic_s() - built_s >= YOUNG_S:
+                return
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._workers is None:
@@ -152,7 +175,7 @@ class Hub:
     def _produce(self, producer: _Producer) -> tuple[Payload, list[Any]]:
         """The figure of now, and what changed since the last one."""
         try:
-            payload = plain(self._build(producer.key))
+            payload = self._build(producer.key)
         # A bug in one figure must not end its stream, nor those of the others: it is logged and shown.
         except Exception:
             before = producer.payload
@@ -165,6 +188,7 @@ class Hub:
         return payload, diff(producer.payload, payload)
 
     def _end(self, producer: _Producer) -> None:
+        self._producers.pop(producer.key, None)
         for queue in producer.readers:
             _put(queue, None)
         if producer.task is not None:

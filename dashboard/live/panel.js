@@ -54,11 +54,15 @@ let free = 0;  // from when on the next one may be asked for
 class Panel {
   constructor(root) { this.root = root; }
 
-  // What Streamlit says: markup of now, and what to follow. Of the same choices the stream knows newer markup.
+  // What Streamlit says: markup of now, and what to follow. Of the same choices the stream knows newer markup; of others
+  // the line that the panel was on knows none, and is left at once.
   update(data, tell) {
     const { base, name, every, query, paused } = data, choices = JSON.stringify([base, name, every, query]);
     Object.assign(this, { base, name, every, query, tell, known: data.news });
-    if (paused || choices !== this.choices) this.show(data.html);
+    if (paused || choices !== this.choices) {
+      this.line = null;
+      this.show(data.html);
+    }
     this.choices = choices;
     if (paused) panels.delete(this);
     else panels.add(this);
@@ -92,8 +96,13 @@ class Panel {
 class Line extends Follower {
   constructor(members, address) {
     super(null, { panels: {} });
-    this.members = members;
+    this.hold(members);
     this.follow({ base: members[0].base, name: "panels", paused: false }, address);
+  }
+
+  hold(members) {
+    this.members = members;
+    for (const panel of members) panel.line = this;
   }
 
   sleeps() { return false; }  // alerts are told by tabs in the background too
@@ -108,14 +117,14 @@ class Line extends Follower {
   changed() {
     for (const panel of this.members) {
       const now = this.payload.panels?.[panel.name];
-      if (!now) continue;
+      if (!now || panel.line !== this) continue;
       panel.show(now.pieces.join(""));
       if (panel.known !== null) panel.hear(now.news);
     }
   }
 
   serve(members) {
-    this.members = members;
+    this.hold(members);
     this.lost(Boolean(this.gone));
     this.changed();
   }

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from analytics.resampling import timeframe_us
 from dashboard.live.boxes import PANELS
 from dashboard.live.figures import explain, interval
 from dashboard.live.hub import Key, Payload
@@ -54,7 +55,11 @@ def build(key: Key) -> Payload:
     view, notices = View.from_query(params, engine.symbols)
     if notices:  # a symbol that is not followed any more
         return {"panels": {name: {"pieces": [empty("error", notices[0])]} for name in names}}
-    return {"panels": {name: _entry(name, engine, view) for name in names}}
+    width_us = timeframe_us(view.timeframe)
+    bar, panels = engine.now_us() // width_us, {name: _entry(name, engine, view) for name in names}
+    if engine.now_us() // width_us != bar:  # a bar closed meanwhile, of which only the later ones speak
+        panels = {name: _entry(name, engine, view) for name in names}
+    return {"panels": panels}
 
 
 def _entry(name: str, engine: Engine, view: View) -> dict[str, Any]:

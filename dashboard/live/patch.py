@@ -13,7 +13,7 @@ once, and the last argument is then a list with one value each, or with one for 
 operations in the browser.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TypeGuard
 
@@ -24,22 +24,25 @@ Operation = list[Any]
 
 # Shorter lists (ranges, domains, dashes) are sent whole.
 SHORT = 8
+LEAVES, PARTS = (str, int, float), (dict, list, np.ndarray)
 FOLDED = ("set", "rows")
 
 
 def plain(value: Any) -> Any:
     """JSON-ready copy: arrays become lists; NaN and infinities, which JSON has not, become None."""
     match value:
+        case str() | bool() | None:
+            return value
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
         case np.ndarray():
             return _plain_array(value)
         case np.generic():
             return plain(value.item())
         case float():
             return value if value - value == 0 else None
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
     return value
 
 
@@ -55,62 +58,95 @@ def _plain_array(array: np.ndarray) -> list[Any]:
 
 
 def diff(old: Any, new: Any) -> list[Operation]:
-    """Operations that turn `old` into `new`; empty where they are equal. Both are plain JSON values without NaN."""
+    """Operations, plain, that turn `old` into `new`; empty where they are equal.
+
+    Both are JSON values that may hold arrays, NaN for None; nobody may change either afterwards. What is one object in
+    both is not looked into, and an array becomes a list only where it has changed.
+    """
     found: list[Operation] = []
     _walk(old, new, (), found, None)
     return _folded(found)
 
 
 def _walk(old: Any, new: Any, path: Path, found: list[Operation], drop: int | None) -> None:
+    if old is new or (isinstance(old, LEAVES) and isinstance(new, LEAVES) and old == new):
+        return
     if isinstance(old, dict) and isinstance(new, dict):
         _walk_object(old, new, path, found)
     elif _is_rows(old) and _is_rows(new):
-        if old != new:
-            found.extend(_rows(old, new, list(path), drop))
+        found.extend(_rows(_column(old), _column(new), list(path), drop))
     elif _is_parts(old) and _is_parts(new) and len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             _walk(before, after, (*path, index), found, None)
-    elif old != new:
-        found.append(["set", list(path), new])
+    elif (value := plain(new)) != plain(old):
+        found.append(["set", list(path), value])
 
 
 def _walk_object(old: dict[str, Any], new: dict[str, Any], path: Path, found: list[Operation]) -> None:
-    found.extend(["del", [*path, key]] for key in old if key not in new)
-    x_before, x_after = old.get("x"), new.get("x")
-    drop = _dropped(x_before, x_after) if _is_rows(x_before) and _is_rows(x_after) else None
+    if old.keys() != new.keys():
+        found.extend(["del", [*path, key]] for key in old if key not in new)
+    drop = None
+    if "x" in old and "x" in new and _is_rows(old["x"]) and _is_rows(new["x"]):
+        drop = _dropped(_column(old["x"]), _column(new["x"]))
     for key, after in new.items():
         if key in old:
             _walk(old[key], after, (*path, key), found, drop)
         else:
-            found.append(["set", [*path, key], after])
+            found.append(["set", [*path, key], plain(after)])
 
 
-def _is_rows(value: Any) -> TypeGuard[list[Any]]:
-    """A list of numbers, texts and None: one attribute of a trace."""
-    return isinstance(value, list) and len(value) > SHORT and not isinstance(value[0], dict | list)
+def _is_rows(value: Any) -> TypeGuard[list[Any] | np.ndarray]:
+    """Numbers, texts and None: one attribute of a trace."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.size > SHORT
+    return isinstance(value, list) and len(value) > SHORT and not isinstance(value[0], PARTS)
 
 
 def _is_parts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict | list)
+    if isinstance(value, np.ndarray):
+        return value.ndim > 1 and len(value) > 0
+    return isinstance(value, list) and bool(value) and isinstance(value[0], PARTS)
 
 
-def _dropped(old: list[Any], new: list[Any]) -> int:
+def _column(values: list[Any] | np.ndarray) -> np.ndarray:
+    """Rows as an array."""
+    if isinstance(values, np.ndarray):
+        return values
+    column = np.empty(len(values), object)
+    column[:] = plain(values)
+    return column
+
+
+def _same(old: np.ndarray, new: Any) -> np.ndarray:
+    """Which rows are equal; missing ones are."""
+    same = old == new
+    if old.dtype.kind == "f" and isinstance(new, np.ndarray) and new.dtype.kind == "f":
+        same |= np.isnan(old) & np.isnan(new)
+    return np.asarray(same, bool)
+
+
+def _dropped(old: np.ndarray, new: np.ndarray) -> int:
     """Rows gone from the front: where the first new row stood before."""
-    return old.index(new[0]) if new[0] in old else len(old)
+    if old[0] == new[0]:
+        return 0
+    places = np.flatnonzero(_same(old, new[:1]))
+    return int(places[0]) if places.size else old.size
 
 
-def _rows(old: list[Any], new: list[Any], path: list[str | int], hint: int | None) -> list[Operation]:
+def _rows(old: np.ndarray, new: np.ndarray, path: list[str | int], hint: int | None) -> list[Operation]:
     """The rows that left, came and changed; a few changed ones in the middle, as of a repaired gap, on their own."""
-    drop = _dropped(old, new) if hint is None else min(hint, len(old))
-    common = min(len(old) - drop, len(new))
-    changed = [i for i in range(common) if old[drop + i] != new[i]]
-    first = changed[0] if changed else common
-    if 2 * len(changed) >= common - first:  # most of the rest is new
-        return [["rows", path, drop, first, new[first:]]]
-    cells = ["cells", path, changed, [new[i] for i in changed]]
-    if drop == 0 and common == len(old) == len(new):
+    drop = _dropped(old, new) if hint is None else min(hint, old.size)
+    common = min(old.size - drop, new.size)
+    changed = np.flatnonzero(~_same(old[drop : drop + common], new[:common]))
+    if not changed.size and drop == 0 and common == old.size == new.size:
+        return []
+    first = int(changed[0]) if changed.size else common
+    if 2 * changed.size >= common - first:  # most of the rest is new
+        return [["rows", path, drop, first, plain(new[first:])]]
+    cells = ["cells", path, changed.tolist(), plain(new[changed])]
+    if drop == 0 and common == old.size == new.size:
         return [cells]
-    return [["rows", path, drop, common, new[common:]], cells]
+    return [["rows", path, drop, common, plain(new[common:])], cells]
 
 
 def _folded(operations: list[Operation]) -> list[Operation]:

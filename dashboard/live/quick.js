@@ -1,14 +1,16 @@
 // New points of lines, put into the paths that Plotly drew. Plotly computes all of a figure anew for one point, some 50
-// ms for five panes; this takes two. It is done only where nothing else has to move: lines and bands of traces that
+// ms for five panes; this takes one. It is done only where nothing else has to move: lines and bands of traces that
 // Plotly shows, inside the ranges that its axes have, and the tags of their newest values. Everything else is Plotly's.
+// What is written of a point is kept while it and the axes stay: of a refresh only the new points are worked out.
 
 const isOfLine = ([kind, path]) => path[0] === "figure" && path[1] === "data" && path.length === 4 && /^[xy]$/.test(path[3]);
 const isOfTag = ([kind, path]) => path[0] === "figure" && path[1] === "layout" && path[2] === "annotations"
-  && path.length === 5 && (path[4] === "y" || path[4] === "text") && kind === "set";
+  && ["y", "text", "font.color"].includes(path.slice(4).join(".")) && kind === "set";
 
 // A whole drawing: tags stand where it put them.
 function drawnWhole(plot) {
   plot.psTags = new Map();
+  plot.psLines = new Map();
 }
 
 // True where all of it could be shown; nothing is changed otherwise.
@@ -33,7 +35,7 @@ function drawQuickly(plot, figure, operations) {
 function linesOf(plot, figure, moved) {
   const found = [], points = new Map();
   const pointsOf = (i) => {
-    if (!points.has(i)) points.set(i, pixels(plot._fullLayout, plot._fullData[i], rebased(figure.data[i])));
+    if (!points.has(i)) points.set(i, written(plot, i, rebased(figure.data[i])));
     return points.get(i);
   };
   for (const i of moved) {
@@ -50,7 +52,7 @@ function linesOf(plot, figure, moved) {
     if (trace.fill === "tonexty") {  // Plotly puts the fill under the line that is the other edge
       const edge = pointsOf(i - 1), fill = groupOf(plot, i - 1)?.querySelector(".js-fill");
       if (!fill || !edge || here.includes(null) || edge.includes(null)) return null;
-      found.push([fill, `${pathOf(here)}L${pathOf([...edge].reverse()).slice(1)}Z`]);
+      found.push([fill, `${pathOf(here)}L${[...edge].reverse().join("L")}Z`]);
     } else if (trace.fill !== "none" && trace.fill !== undefined) return null;
     else if (next?.fill === "tonexty" && !moved.has(i + 1)) return null;
   }
@@ -66,40 +68,51 @@ function rebased(trace) {
 
 const groupOf = (plot, i) => plot.querySelector(`.trace${plot._fullData[i].uid}`);
 
-// Points in pixels, null where the line has a hole; null where one would lie outside what an axis shows by itself.
-function pixels(full, trace, { x, y }) {
-  const across = full[axisName(trace.xaxis || "x")], up = full[axisName(trace.yaxis || "y")];
+// Points in pixels as a path has them, null where the line has a hole; null where one would lie outside what an axis
+// shows by itself.
+function written(plot, i, { xaxis, yaxis, x, y }) {
+  const full = plot._fullLayout, across = full[axisName(xaxis || "x")], up = full[axisName(yaxis || "y")];
   if (!across || !up || !x || x.length !== y.length) return null;
-  const toX = scale(across), toY = scale(up), width = across._length, height = up._length, points = [];
-  let holes = true;  // those before the first point are none
-  for (let i = 0; i < x.length; i++) {
-    if (y[i] === null || x[i] === null) { if (!holes) points.push(null); holes = true; continue; }
-    const left = toX(x[i]), top = toY(y[i]);
+  const toX = scale(across), toY = scale(up), width = across._length, height = up._length;
+  const known = plot.psLines.get(i), words = [];
+  if (known && toX.like(known.toX) && toY.like(known.toY)) {
+    const last = Math.min(x.length, known.x.length);
+    let same = 0;
+    while (same < last && x[same] === known.x[same] && y[same] === known.y[same]) same++;
+    words.push(...known.words.slice(0, same));
+  }
+  for (let at = words.length; at < x.length; at++) {
+    if (y[at] === null || x[at] === null) { words.push(null); continue; }
+    const left = toX.pixel(x[at]), top = toY.pixel(y[at]);
+    if (!Number.isFinite(left + top)) return null;
     if (across.autorange && (left < -1 || left > width + 1)) return null;
     if (up.autorange && (top < -1 || top > height + 1)) return null;
-    points.push([left, top]);
-    holes = false;
+    words.push(`${Math.round(left * 100) / 100},${Math.round(top * 100) / 100}`);
   }
-  while (points.at(-1) === null) points.pop();
-  return points;
+  plot.psLines.set(i, { toX, toY, x, y, words });
+  const first = words.findIndex((word) => word !== null);
+  return first < 0 ? [] : words.slice(first, words.findLastIndex((word) => word !== null) + 1);
 }
 
 const axisName = (letter) => `${letter[0]}axis${letter.slice(1)}`;
 
-// Data to pixels of an axis; both kinds of axes are straight in what Plotly calls linear.
+// Data to pixels of an axis: all kinds of axes are straight in what Plotly calls linear.
 function scale(axis) {
-  const log = axis.type === "log", zero = axis.l2p(0), slope = axis.l2p(1) - zero;
-  if (axis.type !== "date") return (value) => zero + slope * (log ? Math.log10(value) : value);
-  const from = axis.r2l(axis.range[0]), first = axis.l2p(from), reach = axis.r2l(axis.range[1]) - from;
-  return (value) => first + (axis.l2p(from + reach) - first) * ((value - from) / reach);
+  const from = axis.r2l(axis.range[0]), at = axis.l2p(from), log = axis.type === "log";
+  const slope = (axis.l2p(axis.r2l(axis.range[1])) - at) / (axis.r2l(axis.range[1]) - from);
+  return {
+    pixel: (value) => at + slope * ((log ? Math.log10(value) : value) - from),
+    like: (other) => from === other.from && at === other.at && slope === other.slope && log === other.log,
+    from, at, slope, log,
+  };
 }
 
-function pathOf(points) {
+function pathOf(words) {
+  if (!words.includes(null)) return words.length ? `M${words.join("L")}` : "";
   let d = "", begin = "M";
-  for (const point of points) {
-    if (point === null) { begin = "M"; continue; }
-    d += `${begin}${Math.round(point[0] * 100) / 100},${Math.round(point[1] * 100) / 100}`;
-    begin = "L";
+  for (const word of words) {
+    if (word !== null) d += begin + word;
+    begin = word === null ? "M" : "L";
   }
   return d;
 }
@@ -108,17 +121,21 @@ function pathOf(points) {
 function labelsOf(plot, figure, tags) {
   const found = [];
   for (const i of tags) {
-    const { y, yref, text } = figure.layout.annotations[i], axis = plot._fullLayout[axisName(yref)];
+    const { y, yref, text, font } = figure.layout.annotations[i], axis = plot._fullLayout[axisName(yref)];
     const group = plot.querySelector(`.annotation[data-index="${i}"]`), words = group?.querySelector("text");
     if (!axis || !words || words.children.length || /[<&]/.test(text)) return null;
-    const at = scale(axis)(y);
+    const at = scale(axis).pixel(y);
     if (axis.autorange && (at < 0 || at > axis._length)) return null;
     if (!plot.psTags.has(i)) plot.psTags.set(i, at0(plot, axis, i));
     const dy = at - plot.psTags.get(i);
-    found.push(() => { words.textContent = text; group.setAttribute("transform", `translate(0,${dy})`); });
+    found.push(() => {
+      words.textContent = text;
+      words.style.fill = font.color;
+      group.setAttribute("transform", `translate(0,${dy})`);
+    });
   }
   return found;
 }
 
 // Where Plotly drew a tag: it keeps what it was given.
-const at0 = (plot, axis, i) => scale(axis)(plot._fullLayout.annotations[i].y);
+const at0 = (plot, axis, i) => scale(axis).pixel(plot._fullLayout.annotations[i].y);

@@ -2,9 +2,11 @@
 
 Two thirds of the time to the first chart are the browser's work on some ninety scripts of Streamlit. Half of them it
 learns of only when a page names a widget; the shell names them from the start, so that they come while the browser is
-busy with the others. And they are kept in memory: reading one from the disk costs the server longer than sending it.
+busy with the others, and the chart library, which is run while the server makes the page. And they are kept in memory:
+reading one from the disk costs the server longer than sending it.
 """
 
+import gzip
 import re
 from functools import cache
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.live.files import PLOTLY_URL
 
 STATIC = Path(streamlit.__file__).parent / "static"
 SCRIPTS = STATIC / "static" / "js"
@@ -49,8 +53,9 @@ def scripts() -> tuple[str, ...]:
 
 
 def links() -> bytes:
-    """The lines of the shell's head that name them."""
-    return "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts()).encode()
+    """The lines of the shell's head that name them, and the chart library; see `library` in chart.js."""
+    modules = "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts())
+    return f'{modules}<script async src=".{PLOTLY_URL}" onerror="this.remove()"></script>'.encode()
 
 
 class Shell:
@@ -116,8 +121,11 @@ class _Linking:
                 await self._linked(self._start)
 
     async def _linked(self, start: Message) -> None:
-        body = self._body.replace(b"</head>", links() + b"</head>", 1)
         headers = MutableHeaders(raw=list(start["headers"]))
+        packed = "content-encoding" in headers
+        page = gzip.decompress(self._body) if packed else self._body
+        page = page.replace(b"</head>", links() + b"</head>", 1)
+        body = gzip.compress(page, mtime=0) if packed else page
         headers["content-length"] = str(len(body))
         for name in ("etag", "last-modified"):  # of the file, which this is not
             if name in headers:
@@ -127,10 +135,10 @@ class _Linking:
 
 
 def _is_page(start: Message) -> bool:
-    """Whether an answer is HTML as it stands, not compressed and not a part of it."""
+    """Whether an answer is the whole of a page, as it stands or packed as browsers ask for."""
     headers = Headers(raw=start["headers"])
     return (
         start["status"] == 200
         and headers.get("content-type", "").startswith("text/html")
-        and "content-encoding" not in headers
+        and headers.get("content-encoding", "gzip") == "gzip"
     )

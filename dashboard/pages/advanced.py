@@ -16,6 +16,7 @@ from dashboard.markup import headed
 from dashboard.panels import panel
 from dashboard.sidebar import key
 from dashboard.view import SUBJECTS, TOPICS, View
+from data.exporters import csv_text
 from engine import Engine
 from utils.clock import US_PER_MS
 
@@ -140,17 +141,13 @@ def _offer(download: Download, engine: Engine, view: View) -> None:
     )
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    return str(frame.to_csv(index=False, lineterminator="\n"))
-
-
 def matrix_csv(engine: Engine, view: View) -> str:
     """One row a pair of symbols: correlation, interval and returns."""
     found = studies.matrix(engine, view)
     i, j = np.triu_indices(len(found.symbols), 1)
     legs = {name: [found.symbols[at] for at in rows.tolist()] for name, rows in (("symbol", i), ("other", j))}
     numbers = {name: getattr(found, name)[i, j] for name in ("correlation", "low", "high", "n_obs")}
-    return _csv(pd.DataFrame(legs | numbers))
+    return csv_text(pd.DataFrame(legs | numbers))
 
 
 def surface_csv(engine: Engine, view: View) -> str:
@@ -159,31 +156,31 @@ def surface_csv(engine: Engine, view: View) -> str:
     widths, lags = np.repeat(found.widths_us, found.lags.size), np.tile(found.lags, len(found.widths_us))
     returns = np.repeat(found.n_obs, found.lags.size)
     places = {"width_us": widths, "lag_bars": lags, "correlation": found.correlation.ravel()}
-    return _csv(pd.DataFrame(places | {"chance": found.band.ravel(), "n_obs": returns}))
+    return csv_text(pd.DataFrame(places | {"chance": found.band.ravel(), "n_obs": returns}))
 
 
 def lead_lag_csv(engine: Engine, view: View) -> str:
     """One row a lag."""
     found = engine.lead_lag(view.symbol_y, view.symbol_x)
-    return _csv(pd.DataFrame({"lag_ms": found.lags_us / US_PER_MS, "correlation": found.contrast}))
+    return csv_text(pd.DataFrame({"lag_ms": found.lags_us / US_PER_MS, "correlation": found.contrast}))
 
 
 def widths_csv(engine: Engine, view: View) -> str:
     """One row a width."""
-    return _csv(pd.DataFrame(engine.correlation_by_width(view.symbol_y, view.symbol_x)))
+    return csv_text(pd.DataFrame(engine.correlation_by_width(view.symbol_y, view.symbol_x)))
 
 
 def changes_csv(engine: Engine, view: View) -> str:
     """The changes that are distributed, one row a bar."""
     subject = studies.subject_of(engine, view)
     columns = {"ts_us": subject.ts_us[1:], "level": subject.levels[1:], f"change_{subject.unit}": subject.changes}
-    return _csv(pd.DataFrame(columns))
+    return csv_text(pd.DataFrame(columns))
 
 
 def numbers_csv(engine: Engine, view: View) -> str:
     """The numbers of the distribution, one a row."""
     subject = studies.subject_of(engine, view)
-    return _csv(studies.distribution(subject).summary.table().reset_index())
+    return csv_text(studies.distribution(subject).summary.table().reset_index())
 
 
 def season_csv(engine: Engine, view: View) -> str:
@@ -191,7 +188,7 @@ def season_csv(engine: Engine, view: View) -> str:
     subject = studies.subject_of(engine, view)
     found = studies.decomposition(subject, studies.season_period(view, studies.season_of(view)))
     parts = {name: getattr(found, name) for name in ("observed", "trend", "seasonal", "residual")}
-    return _csv(pd.DataFrame({"ts_us": subject.ts_us} | parts))
+    return csv_text(pd.DataFrame({"ts_us": subject.ts_us} | parts))
 
 
 TOPIC_PAGES: dict[str, Callable[[Engine, View], None]] = {

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from alerts.rules import CLOSE, INTRABAR, MAX_SECONDS, SEVERITIES, Rule, body_of
+from alerts.rules import CLOSE, INTRABAR, MAX_SECONDS, SEVERITIES, SINGLE, Rule, body_of, plan_of
 from analytics.readings import metrics
 from dashboard import alerts, rules
 from dashboard.charts.alerts import picture_figure
@@ -18,6 +17,7 @@ from dashboard.panels import panel, refreshed
 from dashboard.sidebar import notice
 from dashboard.theme import DARK, LIGHT
 from dashboard.view import View
+from data.exporters import Span, csv
 from engine import Engine, current
 from utils.errors import InputError, NotFound, StaleEdit, StorageError
 
@@ -32,8 +32,7 @@ CONDITIONS = {
     "crosses_below": "crosses below",
 }
 SILENCES_S = {"15 min": 900.0, "1 h": 3_600.0, "8 h": 28_800.0, "1 d": 86_400.0}
-HISTORY_ROWS = 300
-REHEARSED_BARS = 3_600
+HISTORY_ROWS, HISTORY_SAVED = 300, 100_000
 SECONDS = {"for_s": "held for", "cooldown_s": "rests for", "repeat_s": "told again", "nodata_s": "no data after"}
 EXPRESSION_HELP = "Comparisons of metrics with AND, OR, brackets, abs(…), change(metric, 60s), change_pct(metric, 5m)."
 ENDS_HELP = "The level at which it ends; empty: the level at which it fires."
@@ -42,7 +41,10 @@ NO_TRIAL = (
     "Would it have fired? Try a rule on the bars of the past before you keep it: when, how often, and what followed."
 )
 NEW = "a new rule"
-TRIED = "alert-tried"  # in the session: what a trial found
+TRIED = "alert-tried"  # in the session: the fields of a trial, and what it found
+TYPED = {"change": "change_s"} | {  # keys of widgets that are typed into, and their fields
+    name: name for name in ("timeframe", "expression", "until", "threshold", "recovery", "low", "name", *SECONDS)
+}
 
 
 def page(engine: Engine, view: View) -> None:
@@ -50,10 +52,11 @@ def page(engine: Engine, view: View) -> None:
     st.html(f'<div class="ps-head"><h2>Alerts</h2><span>{escape(alerts.summary(engine))}</span></div>')
     refreshed("rules", rules_table, view, engine, view)
     form, tried = st.columns([1, 1], gap="small")
+    fields: dict[str, Any] = {}
     with form, panel("rule form", view), st.container(border=True):
-        _form(engine, view)
+        fields = _form(engine, view)
     with tried, panel("rehearsal", view):
-        _tried(view)
+        _tried(view, fields)
     history, beside = st.columns([1.6, 1], gap="small")
     with history, panel("history", view):
         chosen = _history(engine, view)
@@ -72,7 +75,7 @@ def rules_table(engine: Engine, view: View) -> None:
     """Every rule with its state."""
     frame = alerts.rules_frame(engine, view.zone)
     if frame.empty:
-        st.html(empty("collecting", "No rule yet. Make one below, or press Add rule on the left."))
+        st.html(empty("collecting", "No rule yet. Make one below, or press Add rule in the sidebar."))
         return
     st.dataframe(frame, hide_index=True, width="stretch", key="rules-table")
 
@@ -80,7 +83,8 @@ def rules_table(engine: Engine, view: View) -> None:
 # --- the form -----------------------------------------------------------------------------------------
 
 
-def _form(engine: Engine, view: View) -> None:
+def _form(engine: Engine, view: View) -> dict[str, Any]:
+    """The choice of a rule, what can be done with it, and its fields, which are returned."""
     known = {rule.rule_id: rule for rule in engine.alerts.rules()}
     options = ["", *known]
     labels = {key: _label(place, known.get(key)) for place, key in enumerate(options)}
@@ -98,9 +102,10 @@ def _form(engine: Engine, view: View) -> None:
         _actions(engine, rule)
     fields = _fields(engine, view, rule)
     with st.container(horizontal=True):
-        st.button("Would it have fired?", key="alert-try", on_click=_try, args=(fields,))
+        st.button("Would it have fired?", key="alert-try", on_click=_try, args=(fields, rule))
         label = "Save changes" if rule else "Make this rule"
         st.button(label, key="alert-save", type="primary", on_click=_save, args=(fields, rule))
+    return fields
 
 
 def _label(place: int, rule: Rule | None) -> str:
@@ -143,9 +148,12 @@ def _fields(engine: Engine, view: View, rule: Rule | None) -> dict[str, Any]:
         x = second.selectbox("x", symbols, symbols.index(at["symbol_x"] or symbols[0]), key=key("x"))
     timeframe = third.text_input("bars", at["timeframe"], key=key("timeframe")).strip()
     fields: dict[str, Any] = {"symbol_y": y, "symbol_x": x, "timeframe": timeframe}
-    if st.toggle("several conditions", bool(at["expression"]), key=key("several"), help=EXPRESSION_HELP):
+    several = bool(at["expression"] or at["until"])
+    if st.toggle("several conditions", several, key=key("several"), help=EXPRESSION_HELP):
         example, end = "abs(zscore) > 2 AND pvalue < 0.05", "abs(zscore) < 0.5"
-        fields["expression"] = st.text_input("fires when", at["expression"], key=key("expression"), placeholder=example)
+        text = at["expression"] or (str(plan_of(rule).fires) if several and rule is not None else "")
+        fields |= dict.fromkeys((*SINGLE, "recovery"))
+        fields["expression"] = st.text_input("fires when", text, key=key("expression"), placeholder=example)
         fields["until"] = st.text_input("ends when", at["until"], key=key("until"), placeholder=end)
     else:
         fields |= _condition(at, kind == "pair", key)
@@ -186,7 +194,8 @@ def _condition(at: Mapping[str, Any], is_pair: bool, key: Callable[[str], str]) 
         "recovery": None if low is not None else back,
         "change_s": change,
         "low": low,
-        "expression": "",
+        "expression": None,
+        "until": None,
     }
 
 
@@ -215,15 +224,26 @@ def _forget_trial() -> None:
     st.session_state.pop(TRIED, None)
 
 
-def _try(fields: Mapping[str, Any]) -> None:
+def _as_typed(fields: Mapping[str, Any], rule: Rule | None) -> dict[str, Any]:
+    """The fields with what was typed last: a button that takes the focus is given those of the run before."""
+    keys = {field: f"alert-{name}-{rule.rule_id if rule else ''}" for name, field in TYPED.items()}
+    typed = {field: st.session_state[key] for field, key in keys.items() if key in st.session_state}
+    found = {**fields, **{field: text.strip() if isinstance(text, str) else text for field, text in typed.items()}}
+    return found if found.get("low") is None else {**found, "recovery": None}
+
+
+def _try(fields: Mapping[str, Any], rule: Rule | None) -> None:
+    engine, fields = current(), _as_typed(fields, rule)
+    _forget_trial()
     try:
-        st.session_state[TRIED] = current().would_have_fired(fields, REHEARSED_BARS)
+        bars = engine.alerts.rehearsed_bars(fields)
+        st.session_state[TRIED] = fields, engine.would_have_fired(fields, bars)
     except (InputError, StorageError) as exc:
         notice(str(exc))
 
 
 def _save(fields: Mapping[str, Any], rule: Rule | None) -> None:
-    engine = current()
+    engine, fields = current(), _as_typed(fields, rule)
     try:
         if rule is None:
             engine.alerts.add(fields)
@@ -252,9 +272,10 @@ def _test_rule(rule: Rule) -> None:
         notice(f"{channel}: {result}")
 
 
-def _tried(view: View) -> None:
-    found = st.session_state.get(TRIED)
-    if found is None:
+def _tried(view: View, fields: Mapping[str, Any]) -> None:
+    """What a trial of the form as it stands has found."""
+    tried, found = st.session_state.get(TRIED, (None, None))
+    if found is None or tried != fields:
         st.html(empty("collecting", NO_TRIAL, 140))
     else:
         st.html(alerts.rehearsal(found, view.zone))
@@ -280,7 +301,7 @@ def _history(engine: Engine, view: View) -> str | None:
     )
     st.download_button(
         "History, CSV",
-        data=lambda: str(pd.DataFrame(current().alert_history(100_000)).to_csv(index=False, lineterminator="\n")),
+        data=lambda: history_csv(current()),
         file_name="alerts.csv",
         mime="text/csv",
         on_click="ignore",
@@ -290,9 +311,14 @@ def _history(engine: Engine, view: View) -> str | None:
     return str(frame["event_id"].iloc[chosen[0]]) if chosen and chosen[0] < len(frame) else None
 
 
+def history_csv(engine: Engine) -> str:
+    """The newest changes of state, oldest first, as /export/alerts.csv has them."""
+    return b"".join(csv(engine.exports.alerts(Span(limit=HISTORY_SAVED)))).decode()
+
+
 def _event(engine: Engine, view: View, event_id: str | None) -> None:
     if event_id is None:
-        st.html(empty("collecting", "Choose a row on the left to see what was true then, and what came of it."))
+        st.html(empty("collecting", "Choose a row of the history to see what was true then, and what came of it."))
         return
     rows = engine.alert_file.event(event_id)
     if not rows:

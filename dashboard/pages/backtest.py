@@ -91,7 +91,8 @@ def _outcome(engine: Engine, view: View, choice: Choice) -> None:
         _saved(engine, view)
         return
     request = choice.request(view)
-    job = engine.backtests.find(request) or _newest(engine)
+    found = engine.backtests.find(request)
+    job = found or _newest(engine)
     if job is None:
         st.html(empty("collecting", "Nothing was run yet with these parameters. Press Run backtest.", 160))
         return
@@ -105,8 +106,8 @@ def _outcome(engine: Engine, view: View, choice: Choice) -> None:
     if report is None:
         st.html(empty("collecting", "This run has made room for newer ones. Press Run backtest.", 160))
         return
-    if report.request != request:
-        st.html(muted("The form or the sidebar has changed since this run: it is of the parameters named below."))
+    if found is None:
+        st.html(muted("The form, the sidebar or the market has changed since this run: it is of what is named below."))
     _report(engine, view, choice, report, job.job_id)
 
 
@@ -361,7 +362,11 @@ def _saved_row(engine: Engine, name: str, saved: Any, view: View) -> None:
 
 def _open(asked: Any) -> None:
     """Put the parameters of a saved run into form and sidebar."""
-    request = BacktestRequest.of(asked)
+    try:
+        request = BacktestRequest.of(asked)
+    except InputError as exc:  # saved when its limits were wider
+        notice(str(exc))
+        return
     absent = [symbol for symbol in (request.symbol_y, request.symbol_x) if symbol not in current().symbols]
     if absent:
         notice(f"{', '.join(absent)} is not followed: follow it first, under Market")

@@ -287,7 +287,7 @@ def _start() -> None:
 def _progress(engine: Engine) -> None:
     newest = next(iter(engine.scans.jobs()), None)
     if newest is not None and newest.state == "failed":
-        st.html(empty("error", f"The scan did not end well: {newest.message}", 40))
+        st.html(empty("error", f"The scan of {newest.title} did not end well: {newest.message}", 40))
     elif newest is not None and newest.state == "cancelled":
         st.html(empty("collecting", "The scan was cancelled.", 40))
     if any(not job.ended for job in engine.scans.jobs()):

@@ -97,7 +97,7 @@ class FakeBacktests(Backtests):
     """Real backtests as real jobs, of the bars of a fake engine."""
 
     def __init__(self, engine: "FakeEngine") -> None:
-        super().__init__(config.ROOT / "absent.db", engine.jobs, engine, None, None, None)
+        super().__init__(config.ROOT / "absent.db", engine.jobs, engine, None, None, lambda: engine.replay_files)
         self._engine = engine
 
     def sources(self, symbol_y: str, symbol_x: str, timeframe: str) -> list[BarSource]:
@@ -107,7 +107,10 @@ class FakeBacktests(Backtests):
         stored = BarSource("stored:binance-um", "database, binance-um", *ends, 1_200, 1_180)
         return [BarSource("market", "open market, binance-um", None, None, None, None), stored]
 
-    def bars(self, request: BacktestRequest, cancel: Any = None) -> PairBars:
+    def _place_now(self, request: BacktestRequest) -> str:
+        return f"{request.source} of {self._engine.venue}"
+
+    def _read(self, request: BacktestRequest, cancel: Any = None) -> tuple[PairBars, str]:
         frames = [
             self._engine.bars(symbol, request.timeframe, request.bars + 1)[:-1]
             for symbol in (request.symbol_y, request.symbol_x)
@@ -117,7 +120,8 @@ class FakeBacktests(Backtests):
         complete[100:103] = False
         width_us = timeframe_us(request.timeframe)
         legs = y["close"].to_numpy(), x["close"].to_numpy()
-        return PairBars(y.index.asi8, *legs, complete[: len(y)], width_us, "open market, binance-um")
+        bars = PairBars(y.index.asi8, *legs, complete[: len(y)], width_us, f"open market, {self._engine.venue}")
+        return bars, self._place_now(request)
 
 
 class FakeEngine:
@@ -185,6 +189,9 @@ class FakeEngine:
 
     def gaps(self) -> list[Any]:
         return self.gap_list
+
+    def symbol_status(self) -> dict[str, SymbolStatus]:
+        return self.rows
 
     def status(self) -> Status:
         return Status(

@@ -227,6 +227,18 @@ def test_a_run_that_was_changed_since_says_so_and_a_run_is_saved_opened_and_dele
     assert engine.backtests.saved() == {} and "No run is saved yet" in words(app)
 
 
+def test_a_run_of_another_market_says_so(engine):
+    fields = {"window": "30", "entry": "1.5", "exit": "0.25", "shuffles": "0", "grid": "0"}
+    app = open_page("backtest", **fields)
+    app.button(key="FormSubmitter:backtest-form-Run backtest").click().run()
+    until(engine.backtests.jobs, lambda jobs: jobs[0].ended)
+    app.run()
+    assert "has changed since this run" not in words(app)
+    engine.mode = "DEMO"
+    app.run()
+    assert "or the market has changed since this run" in words(app)
+
+
 def test_a_saved_view_of_the_page_has_its_form(engine):
     app = open_page("backtest", capital="777.0")
     app.text_input(key="view-name").set_value("mine").run()
@@ -252,6 +264,19 @@ def test_figures_are_valid_and_move_with_the_zone(report, look):
         saved_spec(kept, look),
     ):
         go.Figure(in_zone(spec, "Asia/Kolkata"))
+
+
+def test_the_walk_has_no_room_for_ratios_that_no_fold_has(report):
+    def below(figures):
+        return replace(figures, sharpe_bar=-0.1)
+
+    folds = [
+        replace(fold, in_sample=below(fold.in_sample), out_of_sample=below(fold.out_of_sample))
+        for fold in report.walk.folds
+    ]
+    lost = replace(report.walk, folds=tuple(folds))
+    low, high = walk_spec(lost, report.test_ts_us, 10_000.0, False, theme.DARK)["layout"]["yaxis"]["range"]
+    assert low < -0.1 and 0 < high < 0.1
 
 
 def test_a_thinned_line_keeps_its_ends_lows_and_highs(report):

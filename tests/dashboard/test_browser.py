@@ -4,6 +4,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
 from tests.browsing import needs_browser
 from tests.dashboard.conftest import LAPTOP, PHONE, open_page, served
@@ -117,6 +118,22 @@ def test_new_points_stand_where_plotly_would_draw_them(server, page):
         assert abs(before - after) < 1.5 * pixel
 
 
+def test_a_tag_takes_another_colour_without_a_whole_drawing(server, page):
+    page.mouse.move(5, 5)
+    server.bars(0)
+    page.wait_for_function(f"() => !{LIVE}.live.frame && {LIVE}.live.plot.psTags && ({LIVE}.live.hangUp(), true)")
+    fill = page.evaluate(f"""() => {{
+        const chart = {LIVE}.live, i = chart.payload.figure.layout.annotations.findIndex((note) => note.yref === "y3");
+        chart.receive({{
+            epoch: chart.epoch, seq: chart.seq + 1, t0: 0,
+            operations: [["set", ["figure", "layout", "annotations", i, "font", "color"], "rgb(1, 2, 3)"]],
+        }});
+        const tag = {PLOT}.querySelector(`.annotation[data-index="${{i}}"] text`);
+        return [chart.frame, getComputedStyle(tag).fill];
+    }}""")
+    assert fill == [None, "rgb(1, 2, 3)"]
+
+
 def test_the_pointer_finds_the_newest_points(server, page):
     page.mouse.move(5, 5)
     server.bars(20)
@@ -126,11 +143,46 @@ def test_the_pointer_finds_the_newest_points(server, page):
     server.bars(0)
 
 
+def test_a_chart_library_that_did_not_come_is_asked_for_again(server, context):
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.url)
+        route.abort() if len(asked) == 1 else route.continue_()
+
+    context.route("**/live/plotly.js*", answer)
+    page = open_page(context, f"{server.url}/pair")
+    assert len(asked) == 2
+    assert page.evaluate(f"() => {LIVE}.dataset.state") == "live"
+
+
 def test_the_chart_follows_a_switch_of_the_theme(page):
     ground = f"() => {PLOT}.layout.plot_bgcolor"
     assert page.evaluate(ground) == "#0c0f16"
     page.emulate_media(color_scheme="light")
     page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=15_000)
+
+
+@pytest.mark.parametrize("paused", [0, 1])
+def test_no_figure_of_the_last_choice_stays_where_the_next_one_cannot_be_had(server, context, paused):
+    page = open_page(context, f"{server.url}/pair?y=ETHUSDT&x=BTCUSDT&paused={paused}")
+    held, words = [], "at most 64 different live figures at a time"
+    page.route("**/live/figure/pair?*y=BTCUSDT*", lambda route: held.append(route))
+    page.locator(".st-key-swap button").first.click()
+    page.wait_for_selector(".ps-live.ps-old[data-state=loading]")
+    assert page.evaluate(f"() => {PLOT}.style.visibility") == "visible"
+    page.wait_for_selector(".ps-live .ps-note:text-is('Loading')")
+    page.route(
+        "**/live/figure/pair?*y=BTCUSDT*", lambda route: route.fulfill(status=503, json={"error": {"message": words}})
+    )
+    for route in held:
+        route.fulfill(status=503, json={"error": {"message": words}})
+    page.wait_for_selector(f".ps-live:not(.ps-old) .ps-note:text-is('No data: {words}')")
+    assert page.evaluate(f"() => {PLOT}.style.visibility") == "hidden"
+    page.unroute("**/live/figure/pair?*y=BTCUSDT*")
+    page.wait_for_selector(".ps-live:not(.ps-old)[data-state=live]")
+    assert page.evaluate(f"() => {PLOT}.style.visibility") == "visible"
+    assert page.evaluate(f"() => {PLOT}.data.find((trace) => trace.name === 'hedge ratio').y.at(-1)") > 1
 
 
 def test_another_page_and_back_leaves_one_chart(page):

@@ -45,6 +45,27 @@ def test_an_open_page_follows_on_one_stream_and_asks_nothing(server, context):
     page.close()
 
 
+def test_a_panel_shows_no_numbers_of_the_choice_before(server, context):
+    server.bars(50)
+    page = open_page(context, f"{server.url}/pair?y=ETHUSDT&x=BTCUSDT")
+    page.wait_for_function("() => document.querySelectorAll('.ps-panel .ps-card').length === 6")
+    asked = page.evaluate("""async () => {
+        const root = document.querySelector(".st-key-panel-pair-readings .ps-panel"), { panel } = root;
+        const change = () => new Promise((resolve) => (
+            new MutationObserver(resolve).observe(root, { childList: true, subtree: true, characterData: true })
+        ));
+        await change();  // its stream speaks
+        const asked = [], { fetch } = window;
+        window.fetch = (url) => { asked.push(String(url)); return fetch(url); };
+        const { base, name, every, known, tell } = panel, query = { ...panel.query, y: "BTCUSDT", x: "ETHUSDT" };
+        panel.update({ base, name, every, query, paused: false, news: known, html: "<b>of now</b>" }, tell);
+        await change();
+        return asked.filter((url) => url.includes("figure/panels") && url.includes("y=BTCUSDT"));
+    }""")
+    assert asked  # what came first after the page's own word is of the new choice
+    page.close()
+
+
 def test_what_our_markup_never_holds_is_left_out(page, context):
     shown = page.evaluate(
         """(html) => {

@@ -53,3 +53,10 @@ def test_numbers_are_shown_with_units_and_a_dash_for_nothing(shown, expected):
 )
 def test_a_bar_width_has_its_largest_whole_unit(us, text):
     assert formats.width(us) == text
+
+
+@pytest.mark.parametrize(
+    "count, text", [(None, "–"), (0, "0 B"), (999, "999 B"), (4_096, "4.1 kB"), (12.4e6, "12.4 MB"), (5e11, "500 GB")]
+)
+def test_sizes_have_one_unit(count, text):
+    assert formats.size(count) == text

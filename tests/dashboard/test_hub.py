@@ -9,6 +9,7 @@ import pytest
 from dashboard.live import hub as hubs
 from dashboard.live.hub import Hub, Key
 from dashboard.live.patch import apply
+from utils.clock import monotonic_s
 from utils.errors import InputError
 
 KEY = Key("pair", (("y", "ETHUSDT"),), "dark", 0.01)
@@ -169,3 +170,43 @@ def test_different_figures_are_limited_in_number(monkeypatch):
         hub.close()
 
     asyncio.run(scene())
+
+
+def test_figures_of_one_interval_are_built_in_one_beat_whenever_they_began():
+    interval_s, built = 0.5, {"pair": [], "panels": []}
+
+    def build(key: Key) -> dict:
+        built[key.name].append(monotonic_s())
+        return {"figure": {"data": [{"x": [len(built[key.name])]}]}, "message": None}
+
+    async def scene() -> None:
+        hub = Hub(build)
+        first = asyncio.create_task(events(hub, 6, Key("pair", (), "dark", interval_s)))
+        await asyncio.sleep(0.6 * interval_s)  # a late comer
+        await asyncio.gather(first, events(hub, 5, Key("panels", (), "dark", interval_s)))
+        hub.close()
+
+    asyncio.run(scene())
+    apart = [min(abs(at_s - other_s) for other_s in built["pair"]) for at_s in built["panels"]]
+    assert apart[0] > 0.25 * interval_s > min(apart[1:])
+
+
+@pytest.mark.parametrize("young_s, again", [(0.0, True), (3_600.0, False)])
+def test_a_new_figure_brings_the_next_beat_forward(monkeypatch, young_s, again):
+    monkeypatch.setattr(hubs, "YOUNG_S", young_s)
+
+    async def scene() -> int:
+        build = Counting()
+        hub = Hub(build)
+        await hub.snapshot(Key("panels", (), "dark", 3_600.0))
+        for symbol in ("A", "B"):
+            await hub.snapshot(Key("pair", (("y", symbol),), "dark", 3_600.0))
+            for _ in range(100 if again else 1):
+                await asyncio.sleep(0.02)
+                if build.calls >= 4:
+                    break
+        hub.close()
+        return build.calls
+
+    calls = asyncio.run(scene())
+    assert calls >= 4 if again else calls == 3

@@ -133,6 +133,8 @@ def test_a_replay_says_where_it_stands(engine):
     engine.replay = {"speed": 20.0, "bytes_read": 50, "bytes_total": 100, "last_us": None}
     text = words(open_page())
     assert "20 times as fast as recorded · 50 % of the files read" in text
+    engine.replay |= {"speed": 1.0}
+    assert "UTC · as fast as recorded · 50 %" in words(open_page())
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE)
@@ -185,7 +187,13 @@ def test_a_bar_width_may_be_typed(engine):
     assert app.query_params["tf"] == "3m"
     app.text_input(key="other-timeframe").set_value("soon").run()
     assert app.query_params["tf"] == "3m"
-    assert "soon" in app.warning[0].value
+    assert app.warning[0].value.startswith("bar width must be") and "soon" in app.warning[0].value
+
+
+def test_a_typed_bar_width_stands_between_its_neighbours(engine):
+    app = open_page("pair", tf="3s")
+    (widths,) = (group for group in app.button_group if group.key == "view-timeframe")
+    assert widths.options == ["1s", "3s", "5s", "15s", "1m", "5m", "15m", "1h"]
 
 
 def test_symbols_and_source_go_to_the_engine(engine):
@@ -205,8 +213,10 @@ def test_pause_stops_the_live_chart_and_is_part_of_the_address(engine):
 
 def test_an_exit_above_the_entry_is_put_right_with_a_notice(engine):
     app = open_page("pair")
-    app.number_input(key="view-entry_z").set_value(0.4).run()
-    assert "exit |z| was set to 0.1" in app.warning[0].value
+    app.number_input(key="view-entry_z").set_value(0.3).run()
+    (said,) = app.warning
+    assert said.value == "leave |z| was set to 0.07, as it must be below enter |z| 0.3"
+    assert app.number_input(key="view-exit_z").value == 0.07 and app.query_params["exit"] == "0.07"
     assert not app.exception
 
 

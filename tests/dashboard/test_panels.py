@@ -111,6 +111,21 @@ def test_a_panel_depends_on_the_fields_it_names_and_on_no_other(engine, view, na
     assert "ps-is-error" not in html
 
 
+def test_panels_of_one_message_speak_of_one_bar_where_one_closes_meanwhile(engine, monkeypatch):
+    def text(engine, view):
+        told = str(engine.bars_held)
+        engine.bars_held += len(seen) == 0
+        seen.append(told)
+        return told
+
+    seen: list[str] = []
+    for name in ("pair-readings", "pair-tests"):
+        monkeypatch.setitem(PANELS, name, replace(PANELS[name], build=text))
+    panels = build(key("pair-readings.pair-tests", y="ETHUSDT", x="BTCUSDT"))["panels"]
+    assert len(set(seen)) == 2
+    assert panels["pair-readings"]["pieces"] == panels["pair-tests"]["pieces"] == [str(engine.bars_held)]
+
+
 def test_a_patch_holds_what_changed_and_nothing_else(engine):
     asked = key("pair-tests.pair-readings.pair-reversion", y="ETHUSDT", x="BTCUSDT")
     before = plain(build(asked))

@@ -23,7 +23,7 @@ def text(value):
 
 
 @given(st.lists(TREES, min_size=1, max_size=6))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_patches_in_order_reproduce_the_newest_value(versions):
     state = json.loads(text(versions[0]))
     for old, new in pairwise(versions):
@@ -32,9 +32,22 @@ def test_patches_in_order_reproduce_the_newest_value(versions):
 
 
 @given(TREES)
-@settings(deadline=None)
 def test_equal_values_need_no_operation(value):
     assert diff(value, json.loads(text(value))) == []
+
+
+COLUMN = st.lists(st.sampled_from([1.0, 2.5, float("nan"), float("inf")]), max_size=14).map(np.array)
+TRACES = st.lists(st.fixed_dictionaries({"x": COLUMN, "y": COLUMN | ROWS, "z": st.just(np.eye(3))}), max_size=3)
+
+
+@given(st.lists(TRACES, min_size=1, max_size=5))
+@settings(max_examples=200)
+def test_arrays_are_patched_as_the_lists_that_they_travel_as(versions):
+    state = plain(versions[0])
+    for old, new in pairwise(versions):
+        state = apply(state, json.loads(text(diff(old, new))))
+        assert state == plain(new)
+        assert diff(new, [{name: np.copy(values) for name, values in trace.items()} for trace in new]) == []
 
 
 @given(
@@ -42,7 +55,6 @@ def test_equal_values_need_no_operation(value):
     drop=st.integers(0, 20),
     more=st.lists(st.floats(-1e6, 1e6), max_size=5),
 )
-@settings(deadline=None)
 def test_a_window_that_rolls_on_is_patched_by_its_new_rows_alone(rows, drop, more):
     x = [float(i) for i in range(len(rows) + len(more))]
     drop = min(drop, len(rows) - 9)

@@ -132,6 +132,8 @@ def test_parts_of_one_recording_are_one_row():
     text = row_text(found["s"], "UTC")
     assert "A, B, C, D and 1 more" in text and "60 s · 4.0 MB in 2 files" in text
     assert running_text({"running": False, "reason": "no room"}) == "no room"
+    told = {"running": True, "name": "a", "frames": 466, "bytes": 12_340, "dropped": 0}
+    assert running_text(told) == "recording a: 466 frames, 12.3 kB"
 
 
 def test_the_position_says_what_is_known():

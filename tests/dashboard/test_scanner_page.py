@@ -107,7 +107,7 @@ def test_a_scan_that_runs_is_shown_and_can_be_cancelled(engine, monkeypatch):
 def test_why_a_scan_failed_is_told(engine):
     engine.bars_held = 10
     app = scanned(engine)
-    assert "The scan did not end well: needs" in words(app)
+    assert "The scan of live symbols, 1m, 500 bars did not end well: needs" in words(app)
     assert "No scan yet" in words(app)
 
 

@@ -2,12 +2,16 @@
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dashboard.live import shell
+from dashboard.live import files, shell
+from dashboard.live.files import PLOTLY_URL
+from dashboard.live.routes import routes
 from dashboard.live.shell import SCRIPTS, SHOWN, STATIC, Shell, links, scripts
 
 PAGE = "<html><head><title>t</title></head><body></body></html>"
@@ -46,11 +50,39 @@ def test_the_scripts_of_all_that_pages_show_exist_and_are_named_once():
     assert all((SCRIPTS / name).is_file() and name not in index for name in scripts())
 
 
+def test_the_chart_library_is_asked_for_where_charts_look_for_it():
+    assert f'<script async src=".{PLOTLY_URL}"'.encode() in links()
+    assert TestClient(Starlette(routes=routes())).get(PLOTLY_URL).status_code == 200
+
+
+def test_the_address_of_the_chart_library_changes_with_what_we_make_of_it(monkeypatch, tmp_path):
+    routes_py = (files.HERE / "routes.py").read_text("utf-8")
+    monkeypatch.setattr(files, "HERE", tmp_path)
+    (tmp_path / "routes.py").write_text(routes_py, "utf-8")
+    assert files.plotly_url() == PLOTLY_URL
+    (tmp_path / "routes.py").write_text(routes_py.replace('return f"{notice}', 'return f"/* cut */{notice}'), "utf-8")
+    assert files.plotly_url() != PLOTLY_URL
+
+
 def test_a_page_names_them_in_its_head(client):
     answer = client.get("/pair")
     assert answer.content == PAGE.encode().replace(b"</head>", links() + b"</head>")
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert "etag" not in answer.headers and answer.headers["x-kept"] == "yes"
+
+
+def test_so_does_a_packed_page():
+    routes = [Route("/pair", lambda request: HTMLResponse(PAGE + 1_000 * " ", headers={"etag": "of the file"}))]
+    client = TestClient(Shell(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)])))
+    answer = client.get("/pair", headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip" and "etag" not in answer.headers
+    assert answer.content.startswith(PAGE.encode().replace(b"</head>", links() + b"</head>"))
+    assert int(answer.headers["content-length"]) < len(answer.content)
+
+
+def test_a_page_that_is_packed_otherwise_is_as_it_was():
+    routes = [Route("/pair", lambda request: HTMLResponse(PAGE, headers={"content-encoding": "identity"}))]
+    assert TestClient(Shell(Starlette(routes=routes))).get("/pair").text == PAGE
 
 
 def test_what_is_no_page_is_as_it_was(client):

@@ -96,6 +96,9 @@ def test_settings_show_value_and_meaning_and_mask_secrets(engine):
     assert '<tr class="ps-plain"><td>PAIRSCOPE_BUFFER</td><td>1000000</td>' in text
     assert text.count("PAIRSCOPE_") == len(config.Settings.model_fields)
     assert "Days that stored trades are kept" in text
+    assert '<tr class="ps-plain"><td>PAIRSCOPE_CHANNELS</td><td>–</td>' in text  # never set, so no change of ours
+    assert "`" not in text
+    assert "var/<wbr>pairscope.db" in text
 
 
 def test_the_log_is_newest_first_from_the_severity_chosen_on(engine, tail):
@@ -125,13 +128,6 @@ def test_downloads_hold_the_whole_status(engine):
     assert values["workers.0.name"] == "mirror"
     assert values["status.retry_in_s"] == ""
     assert {name.partition(".")[0] for name in values} == set(body)
-
-
-@pytest.mark.parametrize(
-    "count, text", [(None, "–"), (0, "0 B"), (999, "999 B"), (4_096, "4.1 kB"), (12.4e6, "12.4 MB"), (5e11, "500 GB")]
-)
-def test_sizes_have_one_unit(count, text):
-    assert system.size(count) == text
 
 
 @pytest.mark.parametrize(

@@ -87,17 +87,17 @@ BAD = [
     ("y", "DOGEUSDT", "DOGEUSDT is not followed"),
     ("x", "", "1 to 32 letters"),
     ("tf", "0s", "tf='0s'"),
-    ("tf", "soon", "tf='soon'"),
+    ("tf", "soon", "tf='soon' in the address is not used: bar width must be a whole number"),
     ("window", "1", "window must be 3 to"),
     ("window", "sixty", "window='sixty'"),
     ("method", "magic", "method must be one of ols"),
-    ("entry", "nan", "entry |z| must be 0.1 to 20, was nan"),
+    ("entry", "nan", "enter |z| must be 0.1 to 20, was nan"),
     ("refresh", "0.1", "refresh must be 0.5 to 60"),
     ("paused", "yes", "must be 0 or 1"),
     ("weights", "50-50-50-50", "shares of 0 to 100 that sum to 100"),
     ("weights", "100", "weights must be 4 shares"),
     ("fast", "30", "needs fewer bars than the slow one"),
-    ("stop", "1.5", "stop |z| must be above entry |z| 2, was 1.5"),
+    ("stop", "1.5", "stop |z| must be above enter |z| 2, was 1.5"),
     ("show", "sma-magic", "an indicator must be one of sma"),
 ]
 
@@ -113,7 +113,7 @@ def test_a_bad_value_falls_back_with_one_notice_that_names_it(name, value, reaso
 def test_an_exit_above_the_entry_falls_back_with_a_notice():
     view, notices = View.from_query({"entry": "2", "exit": "3"}, SYMBOLS)
     assert (view.entry_z, view.exit_z) == (2.0, config.EXIT_Z)
-    assert "exit |z| must be below entry" in notices[0]
+    assert "leave |z| must be below enter" in notices[0]
 
 
 def test_the_second_symbol_is_explained_by_the_first():
