@@ -3,9 +3,14 @@
 import socket
 
 import pytest
+from hypothesis import settings
 
 import config
 import engine
+
+# The same examples in every run, and none fails for the time that it takes: the first call of a kernel compiles it.
+settings.register_profile("pairscope", deadline=None, derandomize=True)
+settings.load_profile("pairscope")
 
 
 @pytest.fixture(autouse=True)

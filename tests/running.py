@@ -88,5 +88,5 @@ def _answers(app: Running, well: bool) -> bool:
     except urllib.error.HTTPError as exc:
         with exc:
             return not well
-    except (urllib.error.URLError, ConnectionError):
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

@@ -85,7 +85,7 @@ def test_both_directions_are_the_two_tests_and_the_smaller_p_doubled():
     assert both_directions(*walks).pvalue == 1  # never above
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e3), mixed=st.floats(-2, 2))
 def test_units_and_a_share_of_x_within_y_change_only_the_ratio(shift, scale, mixed):
     y, x = simulated(2)

@@ -82,7 +82,6 @@ def test_no_interval_without_correlations_inside_one():
     assert np.isnan(interval(1.2, np.array([0.4, 0.5, 0.6]))).all()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.floats(1e-6, 1e6), st.floats(-1e6, -1e-6), st.floats(-10, 10))
 def test_pearson_ignores_units_and_turns_with_the_sign(one, two, shift):
     found, plain = pearson(one * Y, two * X + shift * abs(two) * 1e-4), pearson(Y, X)
@@ -155,7 +154,6 @@ def test_the_fading_correlation_equals_pandas(half_life):
     np.testing.assert_allclose(path[9:], expected[9:], atol=1e-9)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(20, 399), st.floats(0.5, 100))
 def test_later_bars_leave_the_fading_path_as_it_is(n, half_life):
     part, whole = ewm_correlation(Y[:n], X[:n], half_life), ewm_correlation(Y, X, half_life)
@@ -214,7 +212,7 @@ def by_definition(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
     return np.sqrt(max(ratio(*plain), 0.0)), ratio(*corrected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(20, 200), st.integers(0, 10_000), st.sampled_from(["normal", "ties", "square", "high"]))
 def test_distance_correlation_equals_its_definition(n, seed, kind):
     y, x = legs(n, 0.3, seed)
@@ -254,7 +252,6 @@ def test_the_pvalue_is_that_of_permutations():
     assert found.pvalue == pytest.approx(expected, abs=0.2 * expected + 0.003)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.floats(1e-5, 1e5), st.floats(-1e5, -1e-5))
 def test_distance_correlation_ignores_units_and_order(one, two):
     order = np.random.default_rng(0).permutation(100)
@@ -514,7 +511,7 @@ def test_wide_bars_are_those_of_the_house():
     assert table.loc["15m", "n_obs"] == found.matrices[2].n_obs[0, 3]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(400, 899))
 def test_a_wide_bar_that_still_forms_changes_nothing(rows):
     """Up to the end of the last wide bar, later narrow bars leave every number as it is."""

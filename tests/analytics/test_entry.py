@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import erfi
@@ -81,7 +81,6 @@ def test_no_other_entry_earns_more(exit_z, cost):
 
 
 @given(cost=st.floats(0.01, 3), exit_z=st.floats(-0.5, 1), std=st.floats(1e-3, 1e4))
-@settings(deadline=None)
 def test_price_units_and_speed_do_not_move_the_levels(cost, exit_z, std):
     plain, scaled = cost_aware_entry(THETA, 1.0, cost, exit_z), cost_aware_entry(THETA, std, cost * std, exit_z)
     assert scaled.optimal_z == pytest.approx(plain.optimal_z, rel=1e-6)
@@ -93,7 +92,6 @@ def test_price_units_and_speed_do_not_move_the_levels(cost, exit_z, std):
 
 
 @given(cost=st.floats(0.0, 3), more=st.floats(0.01, 2), exit_z=st.floats(-0.5, 1))
-@settings(deadline=None)
 def test_a_dearer_trip_asks_for_more_and_pays_less(cost, more, exit_z):
     cheap, dear = cost_aware_entry(THETA, 1.0, cost, exit_z), cost_aware_entry(THETA, 1.0, cost + more, exit_z)
     assert dear.optimal_z >= cheap.optimal_z and dear.breakeven_z > cheap.breakeven_z

@@ -93,7 +93,7 @@ def test_total_least_squares_covers_under_noise_in_both_legs():
     assert 0.91 <= covered / 300 <= 0.99
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(unit=st.sampled_from([1e-3, 0.5, 40.0]), shift=st.floats(-1e4, 1e4), method=st.sampled_from(ALL))
 def test_units_and_shifts_of_the_legs_pass_through(unit, shift, method):
     y, x = legs(3, 120)

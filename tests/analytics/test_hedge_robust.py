@@ -56,7 +56,7 @@ def test_slope_and_interval_are_those_of_scipy_to_the_bit(name, n):
     assert (found.slope, found.low, found.high) == (expected.slope, expected.low_slope, expected.high_slope)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=10, max_size=40).filter(
         lambda points: len({x for _, x in points}) > 1 and len({y for y, _ in points}) > 1

@@ -100,7 +100,7 @@ def test_one_window_alone_gives_the_same_bits(name):
 
 
 @each_path
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cut=st.integers(1, 150), ticks=st.booleans())
 def test_bars_to_come_change_no_value_of_the_past(name, cut, ticks):
     y, x = legs(200, 4, ticks)

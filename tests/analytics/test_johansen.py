@@ -58,7 +58,7 @@ def test_lags_are_those_of_a_vector_autoregression_one_longer(rule, seed):
     assert johansen(y, x, rule).lags == max(chosen - 1, 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e3))
 def test_units_and_which_leg_is_y_change_only_the_ratio(shift, scale):
     y, x = pair_of(6)

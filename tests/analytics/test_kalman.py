@@ -72,7 +72,7 @@ def test_a_step_in_plain_floats_is_the_replay_to_the_bit():
     assert state == whole.state
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cut=st.integers(1, 340), set_by_hand=st.booleans())
 def test_bars_to_come_change_no_value_of_the_past(cut, set_by_hand):
     y, x, _ = legs()

@@ -118,7 +118,7 @@ def test_a_leg_that_stands_still_in_one_window_only_is_named():
         both_directions(y, x, 300)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(until=st.integers(1, 199), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
 def test_session_evidence_is_settled_at_its_bar_and_has_no_units(until, scale, shift):
     y, x = WALKS[:, :500]
@@ -177,7 +177,7 @@ def test_the_detector_is_settled_at_its_bar(until):
             assert (part.status, part.alarm_at, part.break_at) == ("steady", None, None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(scales=st.tuples(*[st.floats(1e-3, 1e3)] * 2), shifts=st.tuples(*[st.floats(-1e3, 1e3)] * 2))
 def test_the_detector_has_no_units(scales, shifts):
     y, x = STEADY

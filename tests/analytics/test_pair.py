@@ -33,7 +33,7 @@ def same(one: object, other: object) -> bool:
     return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cut=st.integers(20, 319),
     window=st.integers(10, 20),

@@ -96,7 +96,7 @@ def test_the_exponent_s_p_value_is_that_of_its_statistic():
     assert list(found.critical_values.values()) == pytest.approx([norm.isf(level / 2) for level in LEVELS])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e4))
 def test_units_and_origin_of_prices_change_nothing(shift, scale):
     assert variance_ratio(scale * WALK + shift).statistic == pytest.approx(variance_ratio(WALK).statistic, abs=1e-6)

@@ -199,7 +199,7 @@ def test_corrected_p_values_come_up_as_often_as_they_say(trend, lags, n):
     assert shares[:, 1].mean() < 2.5e-3  # pairs share walks, so this scatters; uncorrected it is up to 6e-3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data(), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
 def test_order_units_and_company_of_symbols_change_nothing(data, scale, shift):
     prices = families([2, 2, 1, 1, 1], bars=120, half_life=6, seed=14)

@@ -68,7 +68,7 @@ def test_groups_are_found_and_told_from_the_left():
     assert len(dendrogram(correlation_matrix(groups()), cut=0.0).members()) == 9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(2, 6), seed=st.integers(0, 10_000))
 def test_no_tree_is_shorter(n, seed):
     correlation = made_up(n, seed)

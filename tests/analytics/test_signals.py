@@ -132,13 +132,13 @@ def held_at(held: list[int], bar: int) -> int:
     return held[bar] if bar < len(held) else 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(path=PATHS, params=RULES)
 def test_the_rule_is_that_of_a_slow_telling(path, params):
     assert mean_reversion_signal(path, params).position.tolist() == oracle(path, params)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(path=PATHS, params=RULES, cut=st.integers(0, 60))
 def test_later_bars_change_no_earlier_position(path, params, cut):
     whole, part = mean_reversion_signal(path, params), mean_reversion_signal(path[:cut], params)
@@ -152,7 +152,7 @@ def part_in_force(position: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate(([0], position))[: min(position.size + 1, n)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(path=PATHS, params=RULES)
 def test_a_mirrored_spread_is_traded_the_other_way(path, params):
     found, mirrored = mean_reversion_signal(path, params), mean_reversion_signal(-path, params)
@@ -161,7 +161,7 @@ def test_a_mirrored_spread_is_traded_the_other_way(path, params):
     assert repr(turned) == repr(list(mirrored.events))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(path=PATHS, params=RULES)
 def test_events_add_up_to_the_positions(path, params):
     found, moves = mean_reversion_signal(path, params), np.zeros(path.size, int)
@@ -222,7 +222,7 @@ def test_crossovers_are_the_turns_of_the_position():
         assert cross.strength == found.strength[cross.bar]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3), cut=st.integers(0, 400))
 def test_momentum_has_no_units_and_does_not_look_ahead(scale, shift, cut):
     values = walk()
@@ -326,7 +326,7 @@ def test_a_reading_names_every_number():
     assert signal([NAN], GOOD).reading()["signal"] == 0 and math.isnan(signal([NAN], GOOD).reading()["opportunity"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(path=PATHS.filter(lambda path: path.size > 0))
 def test_a_mirrored_signal_scores_alike(path):
     found, mirrored = signal(path, GOOD), signal(-path, GOOD)

@@ -129,7 +129,7 @@ def test_kpss_tells_a_walk_from_noise_and_marks_bounds():
 WALK = np.random.default_rng(11).standard_normal(300).cumsum()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e4))
 @pytest.mark.parametrize("test", [adf, phillips_perron, kpss])
 def test_units_and_origin_of_prices_change_nothing(test, shift, scale):

@@ -49,7 +49,7 @@ def test_a_stationary_series_with_a_step_is_told_from_a_walk_and_the_step_is_fou
 WALK = np.random.default_rng(2).standard_normal(200).cumsum()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e4))
 def test_units_and_origin_of_prices_change_nothing(shift, scale):
     one, other = zivot_andrews(WALK), zivot_andrews(scale * WALK + shift)

@@ -65,7 +65,7 @@ def test_one_bad_price_moves_the_robust_one_little():
 
 @each
 @given(cut=st.integers(1, 299), tied=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_later_bars_change_nothing(name, cut, tied):
     values = TICKS if tied else WALK
     np.testing.assert_allclose(PATHS[name](values[:cut]), PATHS[name](values)[:cut], rtol=1e-10, atol=1e-10)
@@ -79,7 +79,7 @@ def test_the_forming_bar_gets_what_the_path_would_show(name, cut):
 
 @each
 @given(shift=st.floats(-1e4, 1e4), scale=st.floats(1e-2, 1e4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_units_and_level_do_not_matter(name, shift, scale):
     np.testing.assert_allclose(PATHS[name](scale * WALK + shift), PATHS[name](WALK), rtol=1e-6, atol=1e-6)
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-import sqlite3
 import threading
 import time
 import urllib.request
@@ -26,6 +25,7 @@ HELD = 50_000  # trades kept in memory for each symbol: soon as many as there ev
 SETTLED = 0.4  # share of the time after which memory counts
 PROBE_S = 0.05  # mean pause between two looks at what is readable and on disk
 READABLE_MS, ON_DISK_MS = 100.0, 1_000.0
+JUDGED = 1_000  # looks from which on the slowest 1 % are judged: of fewer it is the one or two the machine held up
 GROWTH_MB_MIN = 0.5
 CPU = {1_000: 50.0, 5_000: 100.0}  # % of a core, by trades a second
 
@@ -56,20 +56,20 @@ class Probe(threading.Thread):
     def run(self) -> None:
         moments = random.Random(SEED)
         looked = 0
-        with reading(self._database) as file:
-            while not self.over.wait(moments.expovariate(1 / PROBE_S)):
-                symbol = moments.choice(SYMBOLS)
-                row = self._app.get(f"/api/v1/ticks/{symbol}?limit=1")[0]
-                self.readable_ms.append((now_us() - row["ts_us"]) / 1_000)
-                self._look_on_disk(file, symbol)
-                if looked % 20 == 0:
-                    self.memory.append((time.monotonic(), self._process.memory_info().rss / 1e6))
-                    self.unbalanced += bool(unbalanced(self._app.status()))
-                looked += 1
+        while not self.over.wait(moments.expovariate(1 / PROBE_S)):
+            symbol = moments.choice(SYMBOLS)
+            row = self._app.get(f"/api/v1/ticks/{symbol}?limit=1")[0]
+            self.readable_ms.append((now_us() - row["ts_us"]) / 1_000)
+            self._look_on_disk(symbol)
+            if looked % 20 == 0:
+                self.memory.append((time.monotonic(), self._process.memory_info().rss / 1e6))
+                self.unbalanced += bool(unbalanced(self._app.status()))
+            looked += 1
 
-    def _look_on_disk(self, file: sqlite3.Connection, symbol: str) -> None:
+    def _look_on_disk(self, symbol: str) -> None:
         newest = "select max(trade_id) from trade join instrument using (instrument) where symbol = ?"
-        (trade_id,) = file.execute(newest, (symbol,)).fetchone()
+        with reading(self._database) as file:
+            (trade_id,) = file.execute(newest, (symbol,)).fetchone()
         ledger = self._exchange.tape.trades[symbol]
         if trade_id is not None:
             self.on_disk_ms.append((now_us() - ledger.times[trade_id - ledger.first_id]) / 1_000)
@@ -144,7 +144,10 @@ def _sustained(rate: int, seconds: float) -> Iterator[Row]:
     ):
         median, high = np.percentile(taken, [50, 99])
         yield at_most(name, f"made to {what}, p50 of {len(taken):,}", most, float(median), "ms")
-        yield at_most(name, f"made to {what}, p99", most, float(high), "ms")
+        if len(taken) < JUDGED:
+            yield shown(name, f"made to {what}, p99", f"{high:.3g} ms: too few to judge")
+        else:
+            yield at_most(name, f"made to {what}, p99", most, float(high), "ms")
     growth = f"memory, of {probe.memory[-1][1]:.0f} MB, grows"
     if seconds < 600:
         yield shown(name, growth, f"{probe.growth_mb_min():.3g} MB a minute: too short to judge")
