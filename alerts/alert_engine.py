@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from alerts.outcome import Followed, Outcome, follow, followed
-from alerts.past import usual_bars
 from alerts.rules import (
     CLOSE,
     MAX_NAME,
@@ -245,15 +244,6 @@ class AlertEngine:
         if self._sender is not None:
             self._sender.check(rule.channels)
         return rule
-
-    def rehearsed_bars(self, body: Mapping[str, Any]) -> int:
-        """Bars over which a rule of these fields is rehearsed where no number is asked for.
-
-        Raises
-        ------
-        InputError
-        """
-        return usual_bars(self.checked(body))
 
     def update(self, rule_id: str, fields: Mapping[str, Any], version: int | None = None) -> Rule:
         """Change some fields of a rule; a change of what it watches starts its state anew, a silence stays.

@@ -105,8 +105,7 @@ def test_rule(rule_id: str) -> Response:
 def rehearsal(body: schemas.Rehearsal) -> Response:
     engine = current()
     fields = _checked({**engine.rule_defaults(), **_given(body.rule)})
-    bars = engine.alerts.rehearsed_bars(fields) if body.bars is None else body.bars
-    return as_json(engine.would_have_fired(fields, bars, body.thresholds))
+    return as_json(engine.would_have_fired(fields, body.bars, body.thresholds))
 
 
 @router.get(

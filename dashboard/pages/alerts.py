@@ -236,8 +236,7 @@ def _try(fields: Mapping[str, Any], rule: Rule | None) -> None:
     engine, fields = current(), _as_typed(fields, rule)
     _forget_trial()
     try:
-        bars = engine.alerts.rehearsed_bars(fields)
-        st.session_state[TRIED] = fields, engine.would_have_fired(fields, bars)
+        st.session_state[TRIED] = fields, engine.would_have_fired(fields)
     except (InputError, StorageError) as exc:
         notice(str(exc))
 
