@@ -5,6 +5,9 @@ const CONFIG = {
   responsive: false, scrollZoom: false, displaylogo: false, doubleClick: "reset",
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 };
+const CONFIG_3D = { ...CONFIG, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
+const LOADING = { state: "loading", text: "Loading" };
+
 // A picture is named after what it shows: page, figure and what of the view tells it apart.
 function pictureName(url) {
   const asked = new URL(url).searchParams, page = location.pathname.split("/").filter(Boolean).at(-1) ?? "overview";
@@ -12,10 +15,6 @@ function pictureName(url) {
   const figure = new URL(url).pathname.split("/").at(-1);
   return ["pairscope", page, ...(figure === page ? [] : [figure]), ...chosen, asked.get("tf")].filter(Boolean).join("-");
 }
-
-const CONFIG_3D = { ...CONFIG, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
-
-const LOADING = { state: "loading", text: "Loading" };
 
 // The library, which the page's head asks for, see shell.py; asked for again where that failed.
 function library(url) {

@@ -81,7 +81,6 @@ class Hub:
         An open stream would hold the server at its stop. Another loop may use the hub afterwards.
         """
         self._closed_loop = asyncio.get_running_loop()
-        self._brought_forward.clear()  # its events are this loop's
         for producer in list(self._producers.values()):
             self._end(producer)
         if self._workers is not None:
@@ -148,7 +147,7 @@ class Hub:
                 await self._beat(producer.key.interval_s, started_s)
         finally:
             if self._producers.get(producer.key) is producer:
-                del self._producers[producer.key]
+                self._forget(producer.key)
             producer.ready.set()
             for queue in producer.readers:
                 _put(queue, None)
@@ -187,8 +186,15 @@ class Hub:
             payload = {"figure": None, "message": {"state": "error", "text": text}}
         return payload, diff(producer.payload, payload)
 
+    def _forget(self, key: Key) -> None:
+        """Drop a producer, and the beat of its interval with the last one of it."""
+        self._producers.pop(key, None)
+        if all(other.interval_s != key.interval_s for other in self._producers):
+            self._beats.pop(key.interval_s, None)
+            self._brought_forward.pop(key.interval_s, None)
+
     def _end(self, producer: _Producer) -> None:
-        self._producers.pop(producer.key, None)
+        self._forget(producer.key)
         for queue in producer.readers:
             _put(queue, None)
         if producer.task is not None:
