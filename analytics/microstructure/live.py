@@ -69,8 +69,7 @@ class LiveTape:
             meter = self._meter
             if meter is not None:
                 self._catch_up(meter)
-            soon = abs(now_us - self._begun_us) < AGAIN_US and now_us != self._read_us
-            if meter is None or (meter.late and not soon):
+            if meter is None or (meter.late and _may_begin_again(now_us, self._begun_us, self._read_us)):
                 meter = self._meter = self._begin(now_us)
             self._read_us = now_us
             return meter.reading(now_us)
@@ -125,8 +124,7 @@ class LiveQuotes:
         """
         with self._lock:
             number, repaired = self._numbering(), self._repairs()
-            soon = abs(now_us - self._begun_us) < AGAIN_US and now_us != self._read_us
-            late = repaired != self._repaired and not soon
+            late = repaired != self._repaired and _may_begin_again(now_us, self._begun_us, self._read_us)
             if number != self._number or now_us < self._read_us or late:
                 self._meter, self._number, self._repaired = QuoteMeter(self._params), number, repaired
                 self._begun_us, self._read_us = now_us, 0
@@ -135,3 +133,8 @@ class LiveQuotes:
             self._meter.feed_trades(self._trades(begin_us))
             self._read_us = now_us
             return self._meter.reading(now_us)
+
+
+def _may_begin_again(now_us: int, begun_us: int, read_us: int) -> bool:
+    """Whether late trades are worth a new meter: one is some time old, or the market's time stands."""
+    return abs(now_us - begun_us) >= AGAIN_US or now_us == read_us
