@@ -25,7 +25,7 @@ HELD = 50_000  # trades kept in memory for each symbol: soon as many as there ev
 SETTLED = 0.4  # share of the time after which memory counts
 PROBE_S = 0.05  # mean pause between two looks at what is readable and on disk
 READABLE_MS, ON_DISK_MS = 100.0, 1_000.0
-JUDGED = 1_000  # looks from which on the slowest 1 % are judged: of fewer it is the one or two the machine held up
+MANY = 1_000  # looks from which on the slowest 1 % are judged: of fewer these are the one or two the machine held up
 GROWTH_MB_MIN = 0.5
 CPU = {1_000: 50.0, 5_000: 100.0}  # % of a core, by trades a second
 
@@ -142,12 +142,9 @@ def _sustained(rate: int, seconds: float) -> Iterator[Row]:
         ("readable", probe.readable_ms, READABLE_MS),
         ("on disk", probe.on_disk_ms, ON_DISK_MS),
     ):
-        median, high = np.percentile(taken, [50, 99])
-        yield at_most(name, f"made to {what}, p50 of {len(taken):,}", most, float(median), "ms")
-        if len(taken) < JUDGED:
-            yield shown(name, f"made to {what}, p99", f"{high:.3g} ms: too few to judge")
-        else:
-            yield at_most(name, f"made to {what}, p99", most, float(high), "ms")
+        for rank in (50, 99 if len(taken) >= MANY else 95):
+            at_ms = float(np.percentile(taken, rank))
+            yield at_most(name, f"made to {what}, p{rank} of {len(taken):,}", most, at_ms, "ms")
     growth = f"memory, of {probe.memory[-1][1]:.0f} MB, grows"
     if seconds < 600:
         yield shown(name, growth, f"{probe.growth_mb_min():.3g} MB a minute: too short to judge")
