@@ -171,6 +171,8 @@ def _tape(engine: Engine, view: View, theme: Theme) -> Spec:
 
 def _sizes(engine: Engine, view: View, theme: Theme) -> Spec:
     found, trades = engine.tape(view.symbol), engine.ticks(view.symbol, SIZES_OF)
+    if not len(trades):  # the market began anew between the two
+        raise TooFewObservations(0, 1)
     return sizes_spec(trades.qty, found.sizes, found.signature, view.symbol, theme)
 
 

@@ -37,6 +37,8 @@ from dashboard.charts.overview import candles_figure, candles_spec, sparkline, s
 from dashboard.charts.pair import PairChart, pair_figure, pair_spec
 from dashboard.charts.signals import signals_spec
 from dashboard.charts.tape import sizes_spec, tape_spec
+from dashboard.live import figures
+from dashboard.live.hub import Key
 from dashboard.live.patch import diff, plain
 from dashboard.theme import DARK, LIGHT
 from tests.dashboard.fake_engine import START_US, FakeEngine
@@ -191,6 +193,13 @@ def test_the_other_figures_pass_plotlys_own_check(theme):
     go.Figure(sizes_spec(qty, tape.sizes, tape.signature, "BTCUSDT", theme))
     go.Figure(signals_spec(analysis_of(engine), SignalParams(), CHART, theme))
     go.Figure(candles_spec(frame, "BTCUSDT", "1s", US_PER_S, theme, tuple(INDICATORS), 300))
+
+
+def test_sizes_wait_for_trades_where_the_market_began_anew(engine, monkeypatch):
+    none = engine.ticks("BTCUSDT")[:0]
+    monkeypatch.setattr(engine, "ticks", lambda symbol, limit: none)
+    found = figures.build(Key("sizes", (("symbol", "BTCUSDT"),), "dark", 1.0))
+    assert (found["figure"], found["message"]["state"]) == (None, "collecting")
 
 
 def test_the_tape_figure_draws_the_flow_of_the_bars():
