@@ -45,7 +45,8 @@ def _kept(url: str) -> AbstractContextManager[HTTPConnection]:
 
 
 def _ask(connection: HTTPConnection, calls: int) -> None:
-    """So many GET /healthz, one after the other."""
+    """So many GET /healthz, one after the other, on a new connection: the server may have ended one that waited."""
+    connection.close()
     for _ in range(calls):
         connection.request("GET", "/healthz")
         connection.getresponse().read()

@@ -38,6 +38,7 @@ class Sizes:
     idle_s: float  # without a tab, before or after each window
     rest_s: float  # before that: what tabs followed is built on for a while
     warm_up_s: float
+    clicks: int
     tabs: int
     heap_s: float
 
@@ -45,9 +46,20 @@ class Sizes:
     def of(cls, scale: float) -> "Sizes":
         """Those of the targets at 1; for a trial as little as shows that all works."""
         if scale >= 1:
-            return cls(rounds=5, window_s=10.0, idle_s=10.0, rest_s=LINGER_S + 1, warm_up_s=3.0, tabs=8, heap_s=600.0)
+            return cls(
+                rounds=5,
+                window_s=10.0,
+                idle_s=10.0,
+                rest_s=LINGER_S + 1,
+                warm_up_s=3.0,
+                clicks=40,
+                tabs=8,
+                heap_s=600.0,
+            )
         window_s, idle_s, heap_s = max(1.2, 10 * scale), max(0.2, 10 * scale), max(1.0, 600 * scale)
-        return cls(rounds=1, window_s=window_s, idle_s=idle_s, rest_s=0.0, warm_up_s=0.2, tabs=2, heap_s=heap_s)
+        return cls(
+            rounds=1, window_s=window_s, idle_s=idle_s, rest_s=0.0, warm_up_s=0.2, clicks=2, tabs=1, heap_s=heap_s
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +174,7 @@ def _half_second(bench: Bench) -> list[Row]:
 
 def _click(bench: Bench) -> Row:
     """A choice in the sidebar while the page is live, until the head of the page shows it; beside it a refresh."""
-    widths = [("5s", "5 s bars"), ("1s", "1 s bars")] * (4 * bench.sizes.rounds)
+    widths = [("5s", "5 s bars"), ("1s", "1 s bars")] * (bench.sizes.clicks // 2)
     with tab(bench.browser, f"{bench.app.url}/pair") as opened:
         opened.first_ms()
         taken_ms = [opened.click_ms(*width) for width in widths]

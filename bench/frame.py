@@ -15,7 +15,7 @@ import numpy as np
 
 from data.trades import Trades
 
-REPEATS = 5
+REPEATS = 5  # of what is timed, where a bench says nothing else
 ALIGNED = "<<><><>><<"  # side of each column of the table
 START_US = 1_700_000_000_000_000
 
@@ -70,12 +70,12 @@ def grows_at_most(
     return Row(bench, *large, *small, unit, size, ratio, f"<= {most:g}x", ratio <= most)
 
 
-def medians_s(*steps: Step, repeats: int = REPEATS) -> list[float]:
+def medians_s(*steps: Step, repeats: int | None = None) -> list[float]:
     """Median seconds of each step; one untimed run of each, then all of them in turn, `repeats` times."""
     for step in steps:
         step()
     taken: list[list[float]] = [[] for _ in steps]
-    for _ in range(repeats):
+    for _ in range(REPEATS if repeats is None else repeats):
         for step, seconds in zip(steps, taken, strict=True):
             gc.collect()  # the garbage of one side is not the other's cost
             began = time.perf_counter()
