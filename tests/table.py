@@ -1,10 +1,12 @@
 """What a proof run (chaos, calibrate) shows: one row for each thing that has to hold."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ALIGNED = "<<>><"  # side of each column of the table
 WIDEST = 60  # characters of a cell
+NEVER = 1e9  # times its limit: what did not come
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class Row:
     expected: str
     found: str
     holds: bool
+    late: float = 0.0  # of a time: how much of its limit it took
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ def equal(scenario: str, what: str, expected: object, found: object) -> Row:
 def at_most(scenario: str, what: str, most: float, found: float, unit: str) -> Row:
     """A row that holds up to a limit; NaN does not."""
     return Row(scenario, what, f"<= {most:g} {unit}", f"{found:.3g} {unit}", bool(found <= most))
+
+
+def soon(scenario: str, what: str, most: float, found: float, unit: str) -> Row:
+    """A row about how long something takes, which a loaded machine stretches; NaN does not hold."""
+    late = found / most if math.isfinite(found) else NEVER
+    return replace(at_most(scenario, what, most, found, unit), late=late)
 
 
 def at_least(scenario: str, what: str, least: float, found: float, unit: str = "") -> Row:

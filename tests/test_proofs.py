@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.proofs import Proof
-from tests.table import Row, Size, at_least, at_most, equal, within
+from tests.table import NEVER, Row, Size, at_least, at_most, equal, soon, within
 
 
 def good(size: Size):
@@ -34,7 +34,8 @@ def test_status_is_0_where_everything_holds(proof, capsys):
     assert run(proof, "good", "--short") == 0
     assert "1 of 1 hold" in capsys.readouterr().out
     written = json.loads((proof.folder / "trial.json").read_text())
-    assert written["rows"] == [{"scenario": "good", "what": "missing", "expected": "0", "found": "0", "holds": True}]
+    row = {"scenario": "good", "what": "missing", "expected": "0", "found": "0", "holds": True, "late": 0.0}
+    assert written["rows"] == [row]
     assert written["short"] and written["machine"]["cores"]
 
 
@@ -67,3 +68,11 @@ def test_an_unknown_scenario_is_refused(proof, capsys):
 )
 def test_limits_hold_up_to_themselves(row: Row, holds):
     assert row.holds is holds
+
+
+def test_a_time_tells_how_much_of_its_limit_it_took():
+    quick, slow = soon("s", "w", 10, 5, "s"), soon("s", "w", 10, 25, "s")
+    assert (quick.holds, quick.late) == (True, 0.5)
+    assert (slow.holds, slow.late) == (False, 2.5)
+    for gone in (float("inf"), float("nan")):
+        assert (soon("s", "w", 10, gone, "s").holds, soon("s", "w", 10, gone, "s").late) == (False, NEVER)

@@ -8,7 +8,7 @@ from tests.chaos.subject import SEED, SYMBOLS, capture, finish, folder, live, re
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.faults import Faults
 from tests.running import Running
-from tests.table import Row, Size, at_least, at_most, equal
+from tests.table import Row, Size, at_least, equal, soon
 from tests.waiting import until
 
 RATE = 300.0
@@ -44,7 +44,7 @@ def _limits(status: int, window_s: int, lives: tuple[str, ...]) -> Iterator[Row]
     yield equal(name, f"REST calls in the {window_s} s after HTTP {status}", 0, sum(at_s < window_s for at_s in calls))
     yield equal(name, "restarts meanwhile", len(lives) - 1, len(rates) - 1)
     yield at_least(name, "trades received meanwhile, slowest process", RATE * 0.7, round(min(rates)), "a second")
-    yield at_most(name, "first call after its end", RETURN_S, min(calls, default=float("inf")) - window_s, "s")
+    yield soon(name, "first call after its end", RETURN_S, min(calls, default=float("inf")) - window_s, "s")
     yield equal(name, "missing after the repair", 0, found.missed)
     yield equal(name, "stored twice", 0, found.repeated)
 

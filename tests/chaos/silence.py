@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.chaos.proof import first_ids, stored_all
 from tests.chaos.subject import SEED, SYMBOLS, Status, capture, finish, folder, live, seconds_until
 from tests.fakes.exchange import FakeExchange
-from tests.table import Row, Size, at_most, equal
+from tests.table import Row, Size, equal, soon
 from tests.waiting import until
 
 RATE = 150.0
@@ -78,10 +78,10 @@ def _silence(fault: Fault, size: Size) -> Iterator[Row]:
             live_s = seconds_until(app.status, lambda status: status["mode"] == "LIVE", 3 * LIVE_S)
             finish(app, exchange)
         found = stored_all(database, list(exchange.tape.trades.values()), first_ids(database))
-    yield at_most(name, "symbols shown as stale after", STALE_S, stale_s, "s")
+    yield soon(name, "symbols shown as stale after", STALE_S, stale_s, "s")
     yield equal(name, "other symbols shown as stale", 0, len(others))
     yield equal(name, "LIVE while it lasts", False, "LIVE" in modes)
-    yield at_most(name, "LIVE after its end", LIVE_S, live_s, "s")
+    yield soon(name, "LIVE after its end", LIVE_S, live_s, "s")
     yield equal(name, "missing after the repair", 0, found.missed)
     yield equal(name, "stored twice", 0, found.repeated)
 

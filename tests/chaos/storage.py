@@ -30,7 +30,7 @@ from tests.chaos.subject import (
 )
 from tests.fakes.exchange import FakeExchange
 from tests.running import ROOT, Running
-from tests.table import Row, Size, at_least, at_most, equal
+from tests.table import Row, Size, at_least, equal, soon
 
 RATE = 500.0
 SEEN_S, BACK_S = 5.0, 15.0
@@ -99,13 +99,13 @@ def _spoiled(name: str, app: Running, exchange: FakeExchange, switch: Switch, pa
     back_s = seconds_until(app.status, lambda status: status["mode"] == "LIVE" and not status["storage_error"], 60)
     written_s = seconds_until(app.status, lambda status: queued(status) < RATE, 60)
     finish(app, exchange)
-    yield at_most(name, "MEMORY-ONLY with the reason, after", SEEN_S, seen_s, "s")
+    yield soon(name, "MEMORY-ONLY with the reason, after", SEEN_S, seen_s, "s")
     yield equal(name, "MEMORY-ONLY while it lasts", True, all(map(_is_memory_only, seen)))
     yield at_least(name, "trades received meanwhile", int(RATE * pause_s * 0.7), received(seen[-1]) - received(seen[0]))
     yield equal(name, "books that do not add up meanwhile", 0, sum(map(bool, map(unbalanced, seen))))
     yield equal(name, "dropped", 0, sum(sum(row["dropped"].values()) for row in seen[-1]["symbols"].values()))
-    yield at_most(name, "LIVE after its end, by itself", BACK_S, back_s, "s")
-    yield at_most(name, "and everything that waited is on disk after", BACK_S, written_s, "s")
+    yield soon(name, "LIVE after its end, by itself", BACK_S, back_s, "s")
+    yield soon(name, "and everything that waited is on disk after", BACK_S, written_s, "s")
 
 
 def _read_only_at_start() -> Iterator[Row]:
@@ -127,9 +127,9 @@ def _read_only_at_start() -> Iterator[Row]:
             back_s = seconds_until(app.status, lambda status: status["mode"] == "LIVE", 60)
             finish(app, exchange)
         yield at_least(name, "trades of the run before", 1, held)
-        yield at_most(name, "MEMORY-ONLY with the reason, after", SEEN_S, seen_s, "s")
-        yield at_most(name, "trades are received nevertheless, after", 10, received_s, "s")
-        yield at_most(name, "LIVE after its end, by itself", BACK_S, back_s, "s")
+        yield soon(name, "MEMORY-ONLY with the reason, after", SEEN_S, seen_s, "s")
+        yield soon(name, "trades are received nevertheless, after", 10, received_s, "s")
+        yield soon(name, "LIVE after its end, by itself", BACK_S, back_s, "s")
         yield from _all_stored(name, exchange, database)
 
 
@@ -161,7 +161,7 @@ def _overwritten(exchange: FakeExchange, database: Path) -> Iterator[Row]:
     yield equal(name, "moved aside and kept, byte for byte", 1, len(kept))
     yield equal(name, "its new name is told", True, bool(kept) and kept[0].name in str(note))
     yield equal(name, "the new file is sound", True, is_sound(database))
-    yield at_most(name, "trades are stored again after", 10, stored_s, "s")
+    yield soon(name, "trades are stored again after", 10, stored_s, "s")
 
 
 def _zero_length(exchange: FakeExchange, database: Path) -> Iterator[Row]:
@@ -171,7 +171,7 @@ def _zero_length(exchange: FakeExchange, database: Path) -> Iterator[Row]:
         live(app)
         stored_s = seconds_until(app.status, lambda status: acknowledged(status) > 0, 10)
         stop(app)
-    yield at_most(name, "taken as new, trades are stored after", 10, stored_s, "s")
+    yield soon(name, "taken as new, trades are stored after", 10, stored_s, "s")
     yield equal(name, "the file is sound", True, is_sound(database))
 
 
