@@ -77,7 +77,10 @@ COMMANDS = {
     "backup": Command(".venv", ("requirements.txt",), ("-m", "operations.backup"), located=True),
     "restore": Command(".venv", ("requirements.txt",), ("-m", "operations.restore"), located=True),
     "test": Command(
-        ".venv", ("requirements-dev.txt",), ("-m", "pytest", "-n", "3", "--dist", "loadfile"), computes=True
+        ".venv",
+        ("requirements-dev.txt",),
+        ("-m", "pytest", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
+        computes=True,
     ),
     "check": Command(".venv", ("requirements-dev.txt",), ()),
     "chaos": Command(".venv", ("requirements-dev.txt",), ("-m", "tests.chaos")),

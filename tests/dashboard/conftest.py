@@ -17,6 +17,7 @@ from tests.browsing import chromium
 from tests.dashboard.fake_engine import FakeEngine
 
 LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PATIENCE_MS = 60_000  # for what comes within a second where nothing else runs
 DRAWN = "() => Number(document.querySelector('.ps-live')?.dataset.seq) > 0"
 
 
@@ -93,6 +94,7 @@ def browser():
 def context(browser):
     """What tabs of one browser share; notes faults of its pages and what they ask of other hosts."""
     made = browser.new_context(viewport=LAPTOP, color_scheme="dark")
+    made.set_default_timeout(PATIENCE_MS)
     made.faults, made.outside = [], []
     made.on("weberror", lambda error: made.faults.append(str(error.error)))
     made.on("request", lambda request: made.outside.append(request.url) if is_outside(request.url) else None)
@@ -115,7 +117,7 @@ def open_page(context: Any, url: str) -> Any:
     """A new tab, its chart drawn, its sidebar there, and keys heard."""
     page = context.new_page()
     page.goto(url)
-    page.wait_for_function(DRAWN, timeout=30_000)
+    page.wait_for_function(DRAWN)
     page.wait_for_selector(".st-key-swap button", state="attached")
     page.wait_for_function("() => document.querySelector('.ps-frame')?.ready")
     return page

@@ -1,6 +1,6 @@
 """A server for browser tests: the pages over a fake engine. Prints its address; `/test/state/NAME` sets the state.
 
-Charts are built ten times as often as their reader asks, and a bar closes each time the clock of the engine is told:
+Charts are built four times as often as their reader asks, and a bar closes each time the clock of the engine is told:
 `/test/bars/N` closes one bar in N milliseconds from then on, 0 none. So fifty refreshes take seconds.
 `/test/judge/Z` has all rules judged at a z-score.
 """
@@ -28,7 +28,7 @@ from dashboard.live.sources import build
 from tests.dashboard.fake_engine import FakeEngine
 from tests.dashboard.states import put
 
-SOONER = 10
+SOONER = 4
 
 
 class QuickHub(hubs.Hub):

@@ -54,7 +54,7 @@ def refresh(server, page, count: int) -> None:
         }}
     }}""")
     server.bars(50)
-    page.wait_for_function(f"() => window.drawn > {count}", timeout=60_000)
+    page.wait_for_function(f"() => window.drawn > {count}")
     server.bars(0)
 
 
@@ -137,7 +137,7 @@ def test_a_tag_takes_another_colour_without_a_whole_drawing(server, page):
 def test_the_pointer_finds_the_newest_points(server, page):
     page.mouse.move(5, 5)
     server.bars(20)
-    page.wait_for_function(f"() => {LIVE}.live.behind", timeout=15_000)
+    page.wait_for_function(f"() => {LIVE}.live.behind")
     page.locator(".js-plotly-plot").hover()
     page.wait_for_function(f"() => !{LIVE}.live.behind && ({NEWEST})() === {LIVE}.live.payload.figure.data[0].x.at(-1)")
     server.bars(0)
@@ -160,7 +160,7 @@ def test_the_chart_follows_a_switch_of_the_theme(page):
     ground = f"() => {PLOT}.layout.plot_bgcolor"
     assert page.evaluate(ground) == "#0c0f16"
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=15_000)
+    page.wait_for_function(f"() => ({ground})() === '#ffffff'")
 
 
 @pytest.mark.parametrize("paused", [0, 1])
@@ -254,7 +254,7 @@ def test_the_server_stops_at_once_while_a_tab_is_open_and_the_tab_goes_on_with_t
         assert time.monotonic() - began_s < 3
         page.wait_for_selector(".ps-live.ps-lost")
     with served(unused_port) as server:
-        page.wait_for_function(f"(before) => ({epoch})() !== before", arg=before, timeout=30_000)
+        page.wait_for_function(f"(before) => ({epoch})() !== before", arg=before)
         page.wait_for_selector(".ps-live:not(.ps-lost)")
         refresh(server, page, 3)
         assert page.evaluate(f"() => {PLOT}.mine")
@@ -264,7 +264,7 @@ def test_the_first_click_in_a_fresh_process_changes_what_was_clicked_and_nothing
     with served() as server:
         page = open_page(context, f"{server.url}/pair?window=90&entry=2.5&y=ETHUSDT&x=BTCUSDT")
         page.get_by_role("radio", name="15s", exact=True).click()
-        page.wait_for_url("**tf=15s**", timeout=15_000)
+        page.wait_for_url("**tf=15s**")
         query = dict(part.split("=") for part in page.url.split("?")[1].split("&"))
         chosen = {name: query[name] for name in ("window", "entry", "y", "x", "refresh")}
         assert chosen == {"window": "90", "entry": "2.5", "y": "ETHUSDT", "x": "BTCUSDT", "refresh": "1.0"}
@@ -293,14 +293,14 @@ def test_keys_press_what_is_on_the_screen(page):
 def test_the_theme_switch_holds_on_every_page_and_over_a_reload(page):
     ground = f"() => {PLOT}?.layout.plot_bgcolor"
     page.keyboard.press("t")
-    page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=15_000)
+    page.wait_for_function(f"() => ({ground})() === '#ffffff'")
     page.keyboard.press("4")
     page.wait_for_selector("h2:has-text('Signals')")
     page.reload()
-    page.wait_for_function(f"() => ({ground})() === '#ffffff'", timeout=30_000)
+    page.wait_for_function(f"() => ({ground})() === '#ffffff'")
     page.wait_for_function("() => document.querySelector('.ps-frame')?.ready")  # before that no key is heard
     page.keyboard.press("t")
-    page.wait_for_function(f"() => ({ground})() === '#0c0f16'", timeout=15_000)
+    page.wait_for_function(f"() => ({ground})() === '#0c0f16'")
 
 
 def test_sound_and_notice_of_alerts_are_a_choice_of_the_browser(page):

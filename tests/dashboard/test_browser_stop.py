@@ -19,7 +19,7 @@ def test_a_signal_ends_it_within_five_seconds_under_three_tabs_and_loses_nothing
             for name in ("", "pair", "microstructure"):
                 page = context.new_page()
                 page.goto(f"{app.url}/{name}")
-                page.wait_for_selector(".ps-live:not([data-state=loading])", state="attached", timeout=60_000)
+                page.wait_for_selector(".ps-live:not([data-state=loading])", state="attached")
             rows = until(app.status, _all_stored_some)["symbols"]
             assert app.stop(signal.SIGTERM, within_s=5) == 0
     with closing(sqlite3.connect(tmp_path / "tape.db")) as file:
