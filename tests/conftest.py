@@ -15,7 +15,7 @@ settings.load_profile("pairscope")
 
 FOLDER = Path(__file__).parent
 # Files that take minutes: begun first, so that no process is left with one when the others have nothing to do.
-SLOWEST_FIRST = ("bench", "chaos", "dashboard/test_browser", "calibrate", "alerts", "analytics/test_scanner", "test_")
+SLOWEST_FIRST = ("bench", "dashboard/test_browser", "chaos", "calibrate", "alerts", "analytics/test_scanner", "test_")
 
 
 def pytest_collection_modifyitems(items):
