@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
+STATEMENT_ROWS = 1_024  # a power of two, of four parameters each; SQLite takes 32,766 parameters since 3.32
 WRITERS = "one"  # connections that write or checkpoint, whatever the version
 LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was reading, is cut back to this
 # Files up to these sizes are searched for damage when they are opened: a second for 256 MB, or five from a slow disk.
@@ -408,9 +410,7 @@ def insert_trades(connection: sqlite3.Connection, owner: Instrument, trades: Tra
             prices[fit].astype(np.int64),
             (quantities[fit] * sign[fit]).astype(np.int64),
         )
-        rows = zip(*(column.tolist() for column in table), strict=True)
-        columns = "instrument, trade_id, since_us, price, qty"
-        connection.executemany(f"insert or ignore into trade ({columns}) values ({number}, ?, ?, ?, ?)", rows)
+        _insert(connection, number, np.column_stack(table))
     if not fit.all():
         odd = trades[~fit]
         rows = zip(
@@ -427,6 +427,25 @@ def insert_trades(connection: sqlite3.Connection, owner: Instrument, trades: Tra
             rows,
         )
     return connection.total_changes - before
+
+
+def _insert(connection: sqlite3.Connection, number: int, table: np.ndarray) -> None:
+    """Insert rows of (trade_id, since_us, price, qty) that are not there yet.
+
+    Many with one statement: between two statements the interpreter's lock has to be waited for, behind whoever
+    computes. The last one names its last row again until it is a power of two long, so that few are ever compiled.
+    """
+    for start in range(0, len(table), STATEMENT_ROWS):
+        rows = table[start : start + STATEMENT_ROWS]
+        size = 1 << (len(rows) - 1).bit_length()
+        padded = rows[np.minimum(np.arange(size), len(rows) - 1)]
+        connection.execute(_insert_statement(size), [number, *padded.ravel().tolist()])
+
+
+@cache
+def _insert_statement(rows: int) -> str:
+    values = ", ".join(["(?1, ?, ?, ?, ?)"] * rows)
+    return f"insert or ignore into trade (instrument, trade_id, since_us, price, qty) values {values}"
 
 
 def _kept_exactly(connection: sqlite3.Connection, owner: Instrument, ids: np.ndarray) -> np.ndarray:
