@@ -27,6 +27,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RATE, SECONDS = 200, 360
 LEAST_PER_S, LEAST_SPEED = 50_000, 20
 REPEATS = 3
+LOOK_S = 0.01  # between two looks at how far it is: each takes the interpreter's lock from who works
 RULE = {"metric": "zscore", "condition": "outside", "threshold": 2.0}
 
 
@@ -115,7 +116,7 @@ def _read(path: Path) -> None:
     feed.quote_sink = QuoteBook()
     feed.start(_Nowhere())
     while not feed.ended:
-        time.sleep(0.001)
+        time.sleep(LOOK_S)
     feed.stop()
 
 
@@ -131,7 +132,7 @@ def _replayed(path: Path, folder: Path, rule: Mapping[str, Any] | None = None) -
     began = time.perf_counter()
     engine.start()
     while not engine.replay.position().ended or engine.session.mirror.waiting:
-        time.sleep(0.001)
+        time.sleep(LOOK_S)
     taken, state = time.perf_counter() - began, engine.state_hash()
     engine.stop()
     return taken, state

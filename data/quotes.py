@@ -173,6 +173,9 @@ class QuoteBook:
     def _take(self, books: _Books, quotes: Quotes, start: int) -> int:
         """Take the quotes from `start` on up to where the exchange begins to count anew; where that is."""
         ids, times = quotes.update_id[start:], quotes.ts_us[start:]
+        if ids[0] > books.last_id and (ids[1:] > ids[:-1]).all():  # nearly always
+            self._keep(books, quotes[start:])
+            return len(quotes)
         newest = np.maximum.accumulate(np.maximum(ids, books.last_id))
         before = np.concatenate(([books.last_id], newest[:-1]))
         fresh = ids > before
@@ -182,17 +185,21 @@ class QuoteBook:
         repeated = int(np.count_nonzero((ids == before)[:stop]))
         kept = quotes[start : start + stop][fresh[:stop]]
         books.deduped += repeated
-        books.kept += len(kept)
         books.older += stop - repeated - len(kept)
         if len(kept):
-            in_time = np.maximum.accumulate(np.maximum(kept.ts_us, books.last_us))
-            self.buffer.append(Quotes(kept.symbol, kept.update_id, in_time, *kept.columns[2:]))
-            books.last_id, books.last_us = int(kept.update_id[-1]), int(in_time[-1])
+            self._keep(books, kept)
         if anew.size:
             books.renumbered += 1
             books.last_id = -1
             self.buffer.forget(quotes.symbol)
         return start + stop
+
+    def _keep(self, books: _Books, quotes: Quotes) -> None:
+        """Quotes that count; their times never go back."""
+        in_time = np.maximum.accumulate(np.maximum(quotes.ts_us, books.last_us))
+        self.buffer.append(Quotes(quotes.symbol, quotes.update_id, in_time, *quotes.columns[2:]))
+        books.kept += len(quotes)
+        books.last_id, books.last_us = int(quotes.update_id[-1]), int(in_time[-1])
 
     def _counts(self, symbol: str, books: _Books, now_s: float) -> QuoteCounts:
         newest = sum(count for second, count in books.seconds if second > now_s - RATE_S)

@@ -28,7 +28,8 @@ from config import clean_symbol
 from data.feeds.ahead import ahead
 from data.feeds.binance import Decoded, decode
 from data.feeds.book_ticker import decode_quotes
-from data.feeds.manifest import MANIFEST, Manifest
+from data.feeds.lines import Carries, sort_lines
+from data.feeds.manifest import Manifest
 from data.quotes import Quotes
 from data.trades import Trade, Trades
 from utils.clock import us_from_epoch, us_from_iso
@@ -41,7 +42,6 @@ PEEK_LIMIT = 64 << 20  # text looked at, at most, to find the first trade
 KIND_LINES = 10  # lines tried to tell the kind
 
 GZIP_MAGIC, GZIP_WBITS = b"\x1f\x8b", 31
-BRACE = ord("}")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ADDRESS = (b"ws://", b"wss://")
 TRADE_TIME = re.compile(rb'"T":(\d{10,20})\b')
@@ -49,7 +49,7 @@ SYMBOL = re.compile(rb'"s":"([^"]+)"')
 RECEIPT = re.compile(rb"(\d{13,19}|\d{10}(\.\d+)?:?) \{")
 TICK_FIELDS = {"symbol", "ts", "price", "size"}
 FRAME_FIELDS = {"e", "stream", "data", "result", "error", "u", "lastUpdateId"}  # the last two: events without a type
-STREAMS = ("trade", "aggTrade")
+STREAMS = {"trade": Carries.TRADE, "aggTrade": Carries.AGG_TRADE}
 EXPECTED = "expected lines of frames, or of JSON with symbol, ts, price and size"
 
 
@@ -105,8 +105,8 @@ class Recording:
         """
         self.bytes_read, self.note = 0, ""
         reader = (frames or FrameReader()) if self.kind == "frames" else _Ticks()
-        for lines in _split(ahead(self._chunks())):
-            yield reader.block(lines)
+        for text in _whole_lines(ahead(self._chunks())):
+            yield reader.block(text)
 
     def fingerprint(self) -> int:
         """CRC-32 of the uncompressed content (from the trailer of a gzip file: the same without reading it)."""
@@ -167,7 +167,7 @@ class Recording:
 
     def _lines(self) -> Iterator[list[bytes]]:
         """The lines of one chunk after the other, without line ends."""
-        return _split(self._chunks())
+        return (text.split(b"\n") for text in _whole_lines(self._chunks()))
 
     def _chunks(self) -> Iterator[bytes]:
         """Text of the file; what cannot be read further is noted, not raised."""
@@ -188,19 +188,18 @@ class Recording:
                 yield data
 
 
-def _split(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines of one chunk after the other, without line ends."""
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same text in pieces of whole lines, each without its last line end."""
     rest = b""
     for chunk in chunks:
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()
+        lines, cut, rest = (rest + chunk).rpartition(b"\n")
         if len(rest) > MAX_LINE:
-            lines.append(rest)
+            yield lines + cut + rest
             rest = b""
-        if lines:
+        elif cut:
             yield lines
     if rest:
-        yield [rest]
+        yield rest
 
 
 def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -248,33 +247,41 @@ class FrameReader:
         self._wants_quotes = quotes
         self._trade = b""
 
-    def block(self, lines: list[bytes]) -> Block:
-        """Rows of lines. Book events outnumber trades: byte tests pass them by before anything is decoded."""
+    def block(self, text: bytes) -> Block:
+        """Rows of a text of whole lines."""
         block = Block()
-        by_kind: dict[str, list[bytes]] = {kind: [] for kind in STREAMS}
-        timed: list[bytes] = []
-        timeless: dict[bytes, list[bytes]] = {}  # by the trade before them
-        wants_quotes, others = self._wants_quotes, 0
-        for line in lines:
-            if wants_quotes and b'bookTicker"' in line and line[-1] == BRACE:  # first: they are most of all lines
-                others += 1
-                quotes = timed if b'"T":' in line else timeless.setdefault(self._trade, [])
-                quotes.append(line[line.find(b"{") :])
-            elif b'rade"' in line and not line.startswith(MANIFEST):
-                self._trade = line
-                by_kind["aggTrade" if b'aggTrade"' in line else "trade"].append(line[line.find(b"{") :])
-            elif line.endswith(b"}"):
-                others += 1
-            elif not _is_frame_or_blank(line):
-                block.rejected[None, "line"] += 1
-        block.other += others
-        for kind, frames in by_kind.items():
-            if frames:
+        starts, ends, carried = sort_lines(text, self._wants_quotes)
+
+        def cut(rows: np.ndarray) -> list[bytes]:
+            return [text[start:end] for start, end in zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)]
+
+        is_trade = (carried == Carries.TRADE) | (carried == Carries.AGG_TRADE)
+        unknown = np.flatnonzero(carried == Carries.UNKNOWN)
+        block.other = int(np.count_nonzero(~is_trade)) - unknown.size
+        broken = sum(not _is_frame_or_blank(line) for line in cut(unknown))
+        if broken:
+            block.rejected[None, "line"] = broken
+        for kind, code in STREAMS.items():
+            if frames := cut(carried == code):
                 _add_trades(block, kind, decode(frames, kind))
-        for trade, frames in [(b"", timed), *timeless.items()]:
-            if frames and (frames is timed or trade):
-                _add_quotes(block, decode_quotes(frames, _time_of(trade)))
+        if frames := cut(carried == Carries.QUOTE):
+            _add_quotes(block, decode_quotes(frames))
+        trades = np.flatnonzero(is_trade)
+        for before, quotes in _by_trade(trades, np.flatnonzero(carried == Carries.TIMELESS_QUOTE)):
+            if trade := self._trade if before is None else cut(np.array([before]))[0]:
+                _add_quotes(block, decode_quotes(cut(quotes), _time_of(trade)))
+        if trades.size:
+            (self._trade,) = cut(trades[-1:])
         return block
+
+
+def _by_trade(trades: np.ndarray, quotes: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Lines of quotes, parted by the line of a trade before them; None where that is in an earlier text."""
+    before = np.searchsorted(trades, quotes) - 1
+    parts = np.split(quotes, np.flatnonzero(np.diff(before)) + 1) if quotes.size else []
+    for rows in parts:
+        at = int(np.searchsorted(trades, rows[0])) - 1
+        yield (int(trades[at]) if at >= 0 else None), rows
 
 
 def _add_trades(block: Block, kind: str, decoded: Decoded) -> None:
@@ -368,11 +375,11 @@ class _Ticks:
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, int]] = {}
 
-    def block(self, lines: list[bytes]) -> Block:
-        """Trades of lines."""
+    def block(self, text: bytes) -> Block:
+        """Trades of a text of whole lines."""
         block = Block()
         rows: dict[str, list[Trade]] = {}
-        for line in lines:
+        for line in text.split(b"\n"):
             try:
                 trade = _tick(line)
                 rows.setdefault(trade.symbol, []).append(trade)
