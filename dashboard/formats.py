@@ -15,11 +15,11 @@ def exists(value: float | None) -> bool:
 
 
 def number(value: float | None, decimals: int = 2, sign: bool = False) -> str:
-    """Fixed decimals with thousands separated: `61,234.10`."""
+    """Fixed decimals with thousands separated: `61,234.10`; what rounds to zero has no sign."""
     if value is None or not math.isfinite(value):
         return NONE
-    text = f"{value:+,.{decimals}f}" if sign else f"{value:,.{decimals}f}"
-    return text.replace("-", MINUS)
+    text = f"{value:+z,.{decimals}f}" if sign else f"{value:z,.{decimals}f}"
+    return text.replace("-", MINUS) if text.strip("+0.") else text.removeprefix("+")
 
 
 def significant(value: float | None, digits: int = 4) -> str:

@@ -54,15 +54,14 @@ def _pace(found: TapeReading, pace: float) -> str:
 
 
 def _side(imbalance: float) -> str:
-    if not formats.exists(imbalance) or imbalance == 0:
-        return ""
-    return "takers buy" if imbalance > 0 else "takers sell"
+    return _way(imbalance, "takers buy", "takers sell")
 
 
-def _way(momentum: float) -> str:
-    if not formats.exists(momentum) or momentum == 0:
+def _way(value: float, up: str = "rising", down: str = "falling") -> str:
+    """Where a value points, as far as its two decimals tell."""
+    if not formats.exists(value) or round(value, 2) == 0:
         return ""
-    return "rising" if momentum > 0 else "falling"
+    return up if value > 0 else down
 
 
 def _signed(value: float) -> str:

@@ -1,14 +1,22 @@
 """Numbers as people read them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from analytics.microstructure import LiveTape
+from bench.frame import made_up_trades
 from dashboard import formats
+from dashboard.tape import reading_cards
 
 NUMBERS = [
     (formats.number(61234.1, 1), "61,234.1"),
     (formats.number(-2.478, 2, sign=True), "−2.48"),
+    (formats.number(-0.004, 2, sign=True), "0.00"),
+    (formats.number(0.004, 2, sign=True), "0.00"),
+    (formats.number(-0.0049), "0.00"),
+    (formats.number(-0.005001, 2, sign=True), "−0.01"),
     (formats.number(math.nan), "–"),
     (formats.number(None), "–"),
     (formats.significant(0.00983), "0.009830"),
@@ -60,3 +68,11 @@ def test_a_bar_width_has_its_largest_whole_unit(us, text):
 )
 def test_sizes_have_one_unit(count, text):
     assert formats.size(count) == text
+
+
+@pytest.mark.parametrize(("imbalance", "shown"), [(0.31, "takers buy"), (-0.006, "takers sell"), (-0.004, ""), (0, "")])
+def test_what_rounds_to_zero_points_nowhere(imbalance, shown):
+    trades = made_up_trades(2_000)
+    found = LiveTape(lambda: trades).reading(int(trades.ts_us[-1]))
+    tilted = replace(found, flow=replace(found.flow, buy_qty=1 + imbalance, sell_qty=1 - imbalance))
+    assert next(card.detail for card in reading_cards(tilted, "BTCUSDT") if card.metric == "ofi") == shown
