@@ -9,7 +9,7 @@ from dashboard.live.component import frame
 from dashboard.login import may_see
 from dashboard.markup import empty, style
 from dashboard.notebook import notebook
-from dashboard.sidebar import sidebar
+from dashboard.sidebar import chosen, sidebar
 from dashboard.strip import status_strip
 from dashboard.view import View
 from dashboard.views import guide
@@ -45,7 +45,7 @@ def main() -> None:
         return
     with st.sidebar:
         frame()
-    view = sidebar(engine)
+    view = chosen(engine)
     page = navigation()
     st.session_state["page"] = page.url_path
     status_strip(view)
@@ -53,7 +53,8 @@ def main() -> None:
     for text in st.session_state.pop("notices", []):
         st.warning(text)
     st.session_state[FRAMED] = True
-    page.run()
+    with sidebar(engine, view):
+        page.run()
 
 
 def navigation() -> st.Page:

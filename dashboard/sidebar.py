@@ -1,6 +1,7 @@
 """The sidebar: every choice that makes up the view, the market, and the alert rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -23,6 +24,7 @@ from utils.clock import US_PER_S, UTC_ZONE, is_zone
 from utils.errors import InputError, PairscopeError
 
 PAUSE = "pause"
+UNTOLD = "untold"  # in the session: the browser does not know yet what was chosen in place of the reader
 REFRESH_S = (0.5, 1.0, 5.0, 15.0, 60.0)
 
 
@@ -44,14 +46,21 @@ def restore(engine: Engine) -> None:
     for text in notices:
         notice(text)
     _put(view)
+    del st.session_state[UNTOLD]  # this browser knows no other
 
 
 def _put(view: View) -> None:
     """Set every widget to the view; before the widgets are made."""
-    for field in fields(View):
-        st.session_state[key(field.name)] = _held(getattr(view, field.name))
-    st.session_state[key("refresh")] = PAUSE if view.paused else view.refresh_s
+    choose(**{field.name: _held(getattr(view, field.name)) for field in fields(View)})
+    choose(refresh=PAUSE if view.paused else view.refresh_s)
     st.session_state["view"] = view.to_query()
+
+
+def choose(**values: Any) -> None:
+    """Choose in place of the reader, by names of widgets of the sidebar; before they are made."""
+    for field, value in values.items():
+        st.session_state[key(field)] = value
+    st.session_state[UNTOLD] = True
 
 
 def _held(value: Any) -> Any:
@@ -64,16 +73,43 @@ def _keep_valid(engine: Engine) -> None:
     view, _ = View.from_query(st.session_state["view"], engine.symbols)
     for field in ("symbol_y", "symbol_x", "symbol"):
         if st.session_state.get(key(field)) not in engine.symbols:
-            st.session_state[key(field)] = getattr(view, field)
+            choose(**{field: getattr(view, field)})
     for each in fields(View):  # widgets that were not drawn in the last run have lost their state
         st.session_state.setdefault(key(each.name), _held(getattr(view, each.name)))
     st.session_state.setdefault(key("refresh"), PAUSE if view.paused else view.refresh_s)
 
 
-def sidebar(engine: Engine) -> View:
-    """Draw the sidebar and return the view that it describes; the address is set to it."""
+def chosen(engine: Engine) -> View:
+    """The view that the sidebar describes, before it is drawn; the address is set to it."""
     restore(engine)
     _keep_valid(engine)
+    _keep_in_order()
+    if st.session_state[key("refresh")] != PAUSE:
+        st.session_state[key("refresh_s")] = st.session_state[key("refresh")]
+    return _view(engine)
+
+
+@contextmanager
+def sidebar(engine: Engine, view: View) -> Iterator[None]:
+    """Draw the sidebar of a view, after the page, which is what a choice is made for and which is drawn inside.
+
+    Where something was chosen in place of the reader it comes first: until the browser knows of it, it would send what
+    was chosen before along with the next click.
+    """
+    first = st.session_state.pop(UNTOLD, False)
+    if first:
+        _sidebar(engine, view)
+    try:
+        yield
+    except Exception:
+        if not first:
+            _sidebar(engine, view)
+        raise
+    if not first:
+        _sidebar(engine, view)
+
+
+def _sidebar(engine: Engine, view: View) -> None:
     with st.sidebar, st.container(gap="xsmall"):
         _market(engine)
         _pair(engine)
@@ -81,7 +117,6 @@ def sidebar(engine: Engine) -> View:
         _thresholds()
         _refresh()
         _clock()
-    view = _view(engine)
     with st.sidebar:
         _saved_views(engine)
     with st.sidebar, st.container(gap="xsmall"):
@@ -89,11 +124,24 @@ def sidebar(engine: Engine) -> View:
         alert_rules(view)
         with panel("quick rule", view, 40):
             _quick_rule(view)
-    return view
 
 
 def _group(title: str) -> None:
     st.html(f'<div class="ps-group">{escape(title)}</div>')
+
+
+@contextmanager
+def _unfolded(name: str, label: str, height: int) -> Iterator[bool]:
+    """A popover of the sidebar, and whether it is open: its widgets would cost every run of the script a sixth.
+
+    It finds its place by its size when it is opened, so that it has about this height, pixels, from the start.
+    """
+    with st.container(key=name):
+        folded = st.popover(label, width="stretch", on_change="rerun", key=f"{name}-open")
+    with folded:
+        if not folded.open:
+            st.html(f'<div style="height: {height}px"></div>')
+        yield bool(folded.open)
 
 
 def _market(engine: Engine) -> None:
@@ -152,7 +200,7 @@ def _x_text(symbol: str) -> str:
 
 def _swap() -> None:
     state = st.session_state
-    state[key("symbol_y")], state[key("symbol_x")] = state[key("symbol_x")], state[key("symbol_y")]
+    choose(symbol_y=state[key("symbol_x")], symbol_x=state[key("symbol_y")])
 
 
 def _bars() -> None:
@@ -197,7 +245,7 @@ def _other_timeframe() -> None:
     if not text:
         return
     try:
-        st.session_state[key("timeframe")] = bar_width(text)
+        choose(timeframe=bar_width(text))
     except InputError as exc:
         notice(str(exc))
 
@@ -215,27 +263,30 @@ def span_control(view: View) -> None:
     )
 
 
+def _keep_in_order() -> None:
+    """Set the thresholds that contradict the one to enter at."""
+    entry = st.session_state[key("entry_z")]
+    if st.session_state[key("exit_z")] >= entry:
+        leave = round(entry / 4, 2)
+        choose(exit_z=leave)
+        notice(f"leave |z| was set to {leave:g}, as it must be below enter |z| {entry:g}")
+    if st.session_state[key("stop_z")] <= entry:
+        choose(stop_z=2 * entry)
+        notice(f"stop |z| was set to {2 * entry:g}, as it must be above enter |z| {entry:g}")
+
+
 def _thresholds() -> None:
     _group("Thresholds")
     low, high = Z_LIMITS
-    entry = st.session_state[key("entry_z")]
-    if st.session_state[key("exit_z")] >= entry:
-        leave = st.session_state[key("exit_z")] = round(entry / 4, 2)
-        notice(f"leave |z| was set to {leave:g}, as it must be below enter |z| {entry:g}")
     st.number_input("enter |z|", low, high, step=0.1, key=key("entry_z"), format="%.2f")
     st.number_input("leave |z|", 0.0, high, step=0.1, key=key("exit_z"), format="%.2f")
-    if st.session_state[key("stop_z")] <= entry:
-        st.session_state[key("stop_z")] = 2 * entry
-        notice(f"stop |z| was set to {2 * entry:g}, as it must be above enter |z| {entry:g}")
     st.number_input("stop |z|", *STOP_LIMITS, step=0.1, key=key("stop_z"), format="%.2f")
 
 
 def _refresh() -> None:
     _group("Refresh")
-    chosen = st.session_state[key("refresh")]
-    offered = REFRESH_S if chosen == PAUSE else _with(REFRESH_S, chosen)
-    if chosen != PAUSE:
-        st.session_state[key("refresh_s")] = chosen
+    chosen_s = st.session_state[key("refresh")]
+    offered = REFRESH_S if chosen_s == PAUSE else _with(REFRESH_S, chosen_s)
     st.segmented_control(
         "Refresh",
         [*offered, PAUSE],
@@ -260,7 +311,9 @@ def _switch_clock(here: str) -> None:
 
 def _saved_views(engine: Engine) -> None:
     """Views by name: press one to see it, save this one, delete one."""
-    with st.container(key="views"), st.popover("Saved views", width="stretch"):
+    with _unfolded("views", "Saved views", 140) as is_open:
+        if not is_open:
+            return
         names = views.saved(engine)
         for name, address in names.items():
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -348,7 +401,9 @@ def _alert_rules(view: View) -> None:
 
 def _quick_rule(view: View) -> None:
     """Any metric of the pair shown, compared with one level: what the Alerts page does in full."""
-    with st.container(key="quick"), st.popover("Add another rule", width="stretch"):
+    with _unfolded("quick", "Add another rule", 340) as is_open:
+        if not is_open:
+            return
         known = metrics(is_pair=True)
         metric = st.selectbox(
             "metric", list(known), key="quick-metric", format_func=lambda name: name.replace("_", " ")

@@ -25,7 +25,7 @@ from dashboard.charts.base import Spec, in_zone
 from dashboard.main import run
 from dashboard.markup import cards, empty, headed, muted
 from dashboard.panels import panel
-from dashboard.sidebar import key, notice
+from dashboard.sidebar import choose, notice
 from dashboard.tear_sheet import tear_sheet
 from dashboard.theme import DARK, THEMES, Theme
 from dashboard.view import METHODS, View
@@ -371,8 +371,7 @@ def _open(asked: Any) -> None:
     if absent:
         notice(f"{', '.join(absent)} is not followed: follow it first, under Market")
         return
-    for field, value in view_fields(request).items():
-        st.session_state[key(field)] = value
+    choose(**view_fields(request))
     put(choice_of(request))
 
 

@@ -17,7 +17,7 @@ from dashboard.main import run
 from dashboard.markup import cards, empty, headed, muted
 from dashboard.panels import panel
 from dashboard.scan_view import BY_QVALUE, FIGURES, MOST_WEIGHT, RANKED, ScanView
-from dashboard.sidebar import key, notice
+from dashboard.sidebar import choose, key, notice
 from dashboard.theme import DARK, LIGHT, Theme
 from dashboard.view import View
 from dashboard.watched import follow, watch, watchlist
@@ -405,11 +405,8 @@ def _open(y: str, x: str, timeframe: str | None) -> None:
         follow((y, x))
     if not {y, x} <= set(engine.symbols):
         return  # why is told
-    state = st.session_state
-    state[key("symbol_y")], state[key("symbol_x")] = y, x
-    if timeframe is not None:
-        state[key("timeframe")] = timeframe
-    state["go"] = "pair"
+    choose(symbol_y=y, symbol_x=x, **({} if timeframe is None else {"timeframe": timeframe}))
+    st.session_state["go"] = "pair"
 
 
 # --- figures and downloads --------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from dashboard.view import View
 from data.exporters import FORMATS, csv_text, table_of
 from engine.backtest_report import BacktestRequest
 from tests.dashboard.fake_engine import START_US, FakeEngine
-from tests.dashboard.test_pages import open_page, words
+from tests.dashboard.test_pages import open_page, opened, words
 from tests.waiting import until
 from utils.errors import InputError
 
@@ -240,11 +240,11 @@ def test_a_run_of_another_market_says_so(engine):
 
 
 def test_a_saved_view_of_the_page_has_its_form(engine):
-    app = open_page("backtest", capital="777.0")
+    app = opened(open_page("backtest", capital="777.0"), "views-open")
     app.text_input(key="view-name").set_value("mine").run()
     app.button(key="save-view").click().run()
     assert "capital=777.0" in engine.kept["view mine"]
-    fresh = open_page("pair")
+    fresh = opened(open_page("pair"), "views-open")
     fresh.button(key="see-mine").click().run()
     assert fresh.number_input(key="bt-capital").value == 777.0
 

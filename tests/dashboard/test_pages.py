@@ -14,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 import config
 import engine as engines
-from dashboard import formats, rules, studies, views
+from dashboard import formats, rules, sidebar, studies, views
 from dashboard.advanced import sentence
+from dashboard.live import component
 from dashboard.live.figures import FIGURES, rule_levels
 from dashboard.pages import advanced, microstructure, overview, pair, signals
 from dashboard.view import TOPICS, View
@@ -34,6 +35,14 @@ def open_page(page: str = "", **query: str) -> AppTest:
         app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def opened(app: AppTest, popover: str) -> AppTest:
+    """The same page with a popover open: of one that is not, nothing is made."""
+    app.session_state[popover] = True
     app.run()
     assert not app.exception
     return app
@@ -179,6 +188,26 @@ def test_swap_exchanges_the_legs(engine):
     app.button(key="swap").click().run()
     assert "BTCUSDT / ETHUSDT" in words(app)
     assert app.query_params["y"] == "BTCUSDT"
+
+
+def test_what_a_choice_is_made_for_is_drawn_first_and_what_was_chosen_for_the_reader_before_it(engine, monkeypatch):
+    drawn, side, panel = [], sidebar._sidebar, component.live_panel
+    monkeypatch.setattr(sidebar, "_sidebar", lambda *args: (drawn.append("sidebar"), side(*args)))
+    monkeypatch.setattr(component, "live_panel", lambda name, view: (drawn.append(name), panel(name, view)))
+
+    def order() -> list[str]:
+        taken = [name for name in drawn if name in ("sidebar", "pair-readings")]
+        drawn.clear()
+        return taken
+
+    app = open_page("pair")
+    assert order() == ["pair-readings", "sidebar"]
+    app.number_input(key="view-window").set_value(90).run()
+    assert order() == ["pair-readings", "sidebar"]
+    app.button(key="swap").click().run()
+    assert order() == ["sidebar", "pair-readings"]
+    app.number_input(key="view-entry_z").set_value(0.4).run()  # leave |z| has to follow
+    assert order() == ["sidebar", "pair-readings"]
 
 
 def test_a_bar_width_may_be_typed(engine):
@@ -445,15 +474,15 @@ def test_downloads_of_tape_and_signal_hold_the_numbers_shown(engine):
 
 
 def test_a_view_is_saved_under_a_name_and_brings_page_and_choices_back(engine):
-    app = open_page("pair", tf="5s", window="90")
+    app = opened(open_page("pair", tf="5s", window="90"), "views-open")
     app.text_input(key="view-name").set_value("my pair").run()
     app.button(key="save-view").click().run()
     assert engine.kept["view my pair"].startswith("pair?") and "window=90" in engine.kept["view my pair"]
-    other = open_page()
+    other = opened(open_page(), "views-open")
     other.button(key="see-my pair").click().run()
     assert (other.query_params["tf"], other.query_params["window"]) == ("5s", "90")
     assert "What this says" in words(other)
-    other.button(key="drop-my pair").click().run()
+    opened(other, "views-open").button(key="drop-my pair").click().run()
     assert "view my pair" not in engine.kept
 
 
@@ -461,7 +490,7 @@ def test_a_view_is_saved_under_a_name_and_brings_page_and_choices_back(engine):
     ("name", "reason"), [("  ", "a saved view needs a name"), ("x" * 41, "at most 40 letters, this has 41")]
 )
 def test_a_view_without_a_proper_name_is_not_saved(engine, name, reason):
-    app = open_page()
+    app = opened(open_page(), "views-open")
     app.text_input(key="view-name").set_value(name).run()
     app.button(key="save-view").click().run()
     assert reason in app.warning[0].value
@@ -615,7 +644,7 @@ def test_every_topic_offers_its_numbers(engine):
 
 
 def test_a_rule_on_any_metric_is_added_in_the_sidebar_by_default_at_its_level_of_now(engine):
-    app = open_page("pair")
+    app = opened(open_page("pair"), "quick-open")
     app.selectbox(key="quick-metric").set_value("correlation").run()
     app.selectbox(key="quick-condition").set_value("<").run()
     app.number_input(key="quick-for").set_value(5.0).run()
@@ -626,9 +655,16 @@ def test_a_rule_on_any_metric_is_added_in_the_sidebar_by_default_at_its_level_of
     assert (rule.symbol_y, rule.symbol_x, rule.timeframe) == ("ETHUSDT", "BTCUSDT", "1s")
 
 
+def test_popovers_of_the_sidebar_are_made_when_they_are_opened(engine):
+    app, made = open_page("pair"), {"quick": "quick-add", "views": "save-view"}
+    assert not {button.key for button in app.button} & {*made.values()}
+    for name, key in made.items():
+        assert opened(app, f"{name}-open").button(key=key)
+
+
 def test_a_quick_rule_without_a_level_is_refused_with_a_word(engine):
     engine.bars_held = 0
-    app = open_page()
+    app = opened(open_page(), "quick-open")
     app.button(key="quick-add").click().run()
     assert not engine.alerts.rules() and "a rule needs a level" in app.warning[0].value
 

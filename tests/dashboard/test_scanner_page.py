@@ -19,6 +19,7 @@ from dashboard import scans
 from dashboard.charts import scanner as charts
 from dashboard.pages import scanner
 from dashboard.scan_view import BY_QVALUE, FIGURES, RANKED, ScanView
+from dashboard.sidebar import UNTOLD
 from dashboard.theme import DARK, LIGHT
 from dashboard.view import View
 from data.closes import read_closes
@@ -198,7 +199,8 @@ def test_a_pair_of_the_table_opens_on_the_pair_page(engine, monkeypatch):
     monkeypatch.setattr(scanner.st, "session_state", state)
     scanner._open("SOLUSDT", "XRPUSDT", "5m")
     assert engine.calls == []
-    assert state == {"view-symbol_y": "SOLUSDT", "view-symbol_x": "XRPUSDT", "view-timeframe": "5m", "go": "pair"}
+    pair = {"view-symbol_y": "SOLUSDT", "view-symbol_x": "XRPUSDT", "view-timeframe": "5m"}
+    assert state == pair | {"go": "pair", UNTOLD: True}
     scanner._open("DOGEUSDT", "XRPUSDT", None)
     assert engine.calls == [("set_symbols", (*SYMBOLS, "DOGEUSDT"))]
     state.clear()
