@@ -63,4 +63,6 @@ def test_where_nobody_answers_it_says_so_and_goes_on(index, monkeypatch, capsys,
 
 
 def test_continuous_integration_asks_for_it():
-    assert "\npython3 .ci/audit.py\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+    steps = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "\npython3 .ci/audit.py & waiting+=($!)\n" in steps
+    assert '\nfor job in "${waiting[@]}"; do wait "$job"; done\n' in steps  # which ends it where the audit failed

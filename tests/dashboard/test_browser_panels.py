@@ -5,6 +5,7 @@ from tests.dashboard.conftest import open_page
 
 pytestmark = needs_browser
 VALUE = "document.querySelector('.ps-card .ps-value')"
+FOLLOWING = "(count) => [...document.querySelectorAll('.ps-panel')].filter((root) => root.panel).length === count"
 # What no panel of ours holds, around what one may hold.
 FOREIGN = """<div class="ps-box" data-help="why" style="width:40%" onclick="window.hurt = 1">kept
 <script>window.hurt = 1</script><img src="x" onerror="window.hurt = 1">
@@ -27,6 +28,7 @@ def test_an_open_page_follows_on_one_stream_and_asks_nothing(server, context):
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{server.url}/pair?refresh=1.0")
     page.wait_for_function("() => document.querySelectorAll('.ps-panel .ps-card').length === 6")
+    page.wait_for_function(FOLLOWING, arg=6)
     page.evaluate(f"""() => {{
         {VALUE}.mine = true;
         getSelection().selectAllChildren(document.querySelector(".ps-card .ps-label"));
