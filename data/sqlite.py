@@ -30,7 +30,7 @@ MAX_SCALE = 12  # decimals; 10^12 is an exact float
 MAX_UNITS = 2**53  # integers up to here are exact floats
 EPOCH_US = 1_767_225_600_000_000  # 2026; a time less than 4.4 years from here takes six bytes instead of eight
 BUSY_MS = 2_000
-STATEMENT_ROWS = 1_024  # a power of two, of four parameters each; SQLite takes 32,766 parameters since 3.32
+STATEMENT_ROWS = 1_024  # inserted at once, at most: a power of two
 WRITERS = "one"  # connections that write or checkpoint, whatever the version
 LOG_LIMIT = 16 << 20  # bytes; a log that grew beyond, since somebody was reading, is cut back to this
 # Files up to these sizes are searched for damage when they are opened: a second for 256 MB, or five from a slow disk.
@@ -434,9 +434,12 @@ def _insert(connection: sqlite3.Connection, number: int, table: np.ndarray) -> N
 
     Many with one statement: between two statements the interpreter's lock has to be waited for, behind whoever
     computes. The last one names its last row again until it is a power of two long, so that few are ever compiled.
+    SQLite before 3.32 takes no more than 999 parameters.
     """
-    for start in range(0, len(table), STATEMENT_ROWS):
-        rows = table[start : start + STATEMENT_ROWS]
+    fitting = (connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - 1) // table.shape[1]
+    most = min(STATEMENT_ROWS, 1 << (fitting.bit_length() - 1))
+    for start in range(0, len(table), most):
+        rows = table[start : start + most]
         size = 1 << (len(rows) - 1).bit_length()
         padded = rows[np.minimum(np.arange(size), len(rows) - 1)]
         connection.execute(_insert_statement(size), [number, *padded.ravel().tolist()])

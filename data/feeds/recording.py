@@ -18,7 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import msgspec
@@ -267,21 +267,21 @@ class FrameReader:
         if frames := cut(carried == Carries.QUOTE):
             _add_quotes(block, decode_quotes(frames))
         trades = np.flatnonzero(is_trade)
-        for before, quotes in _by_trade(trades, np.flatnonzero(carried == Carries.TIMELESS_QUOTE)):
-            if trade := self._trade if before is None else cut(np.array([before]))[0]:
+        for at, quotes in _by_trade(trades, np.flatnonzero(carried == Carries.TIMELESS_QUOTE)):
+            (trade,) = cut(trades[at : at + 1]) if at >= 0 else (self._trade,)
+            if trade:
                 _add_quotes(block, decode_quotes(cut(quotes), _time_of(trade)))
         if trades.size:
             (self._trade,) = cut(trades[-1:])
         return block
 
 
-def _by_trade(trades: np.ndarray, quotes: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
-    """Lines of quotes, parted by the line of a trade before them; None where that is in an earlier text."""
+def _by_trade(trades: np.ndarray, quotes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Lines of quotes, parted by which of the lines of trades comes before them; -1 where none does."""
     before = np.searchsorted(trades, quotes) - 1
-    parts = np.split(quotes, np.flatnonzero(np.diff(before)) + 1) if quotes.size else []
-    for rows in parts:
-        at = int(np.searchsorted(trades, rows[0])) - 1
-        yield (int(trades[at]) if at >= 0 else None), rows
+    firsts = np.flatnonzero(np.diff(before, prepend=-2))
+    for first, end in pairwise([*firsts, quotes.size]):
+        yield int(before[first]), quotes[first:end]
 
 
 def _add_trades(block: Block, kind: str, decoded: Decoded) -> None:

@@ -98,6 +98,16 @@ def in_view(path, symbol):
     return [Trade(symbol, i, ts_us, price, qty, bool(maker)) for i, ts_us, price, qty, maker in sorted(rows)]
 
 
+@pytest.mark.parametrize("parameters", [None, 999, 5])  # 999: of SQLite before 3.32
+@pytest.mark.parametrize("rows", [1, 2, 249, 1_023, 1_024, 1_025, 2_500])
+def test_batches_of_any_length_are_stored_once_with_as_many_parameters_as_sqlite_takes(path, writer, rows, parameters):
+    if parameters is not None:
+        writer.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, parameters)
+    trades = tape("T", *((i, 100 + i / 4, 1.0) for i in range(rows)))
+    assert store(writer, trades[: rows // 2 + 1], trades, trades) == [rows // 2 + 1, rows - rows // 2 - 1, 0]
+    assert in_view(path, "T") == list(trades)
+
+
 def content(folder):
     """Every file of a folder with its bytes."""
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
