@@ -32,7 +32,7 @@ from api.guard import Guard
 from api.metrics import metrics
 from api.streams import STREAMS
 from dashboard.live import routes as live
-from dashboard.live.shell import Shell
+from dashboard.live.shell import Shell, prepare
 from dashboard.navigated import navigated_only
 from utils import logger
 from utils.errors import PairscopeError, SettingsError
@@ -76,6 +76,8 @@ async def lifespan(app: st.App | Starlette) -> AsyncIterator[None]:
     """Engine and live streams, from the first request to the last."""
     logger.set_up(config.ROOT / "var" / "log", SETTINGS.log_level)
     engine = await asyncio.to_thread(start_engine)
+    if isinstance(app, st.App):
+        asyncio.get_running_loop().run_in_executor(None, prepare)
     close_streams_on_signal(close_streams)
     try:
         yield

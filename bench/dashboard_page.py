@@ -11,11 +11,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.charts.pair import HEIGHT
 from dashboard.live.component import live_chart
 from dashboard.live.figures import FIGURES
 from dashboard.main import main
 from dashboard.markup import style
-from dashboard.pages.pair import CHART_HEIGHT
 from dashboard.theme import THEMES
 from dashboard.view import View
 from engine import current
@@ -26,7 +26,7 @@ PANES = {"legs": "y", "spread": "y2", "z-score": "y3", "correlation": "y5"}
 
 def ours(view: View) -> None:
     """The live chart."""
-    live_chart("pair", view, CHART_HEIGHT)
+    live_chart("pair", view, HEIGHT)
 
 
 def tuned(view: View) -> None:
@@ -38,7 +38,7 @@ def _tuned(view: View) -> None:
     t0 = now_us() / 1_000
     spec = FIGURES["pair"].build(current(), view, THEMES["dark"])
     for name, axis in PANES.items():
-        st.plotly_chart(pane(spec, axis, t0), key=name, theme=None, height=CHART_HEIGHT // len(PANES))
+        st.plotly_chart(pane(spec, axis, t0), key=name, theme=None, height=HEIGHT // len(PANES))
 
 
 def usual(view: View) -> None:
@@ -55,7 +55,7 @@ def _usual(view: View) -> None:
         for trace in part["data"]:
             times = pd.to_datetime(trace["x"], unit="ms", utc=True)
             figure.add_trace(go.Scatter(x=times, y=trace["y"], name=trace["name"], mode=trace["mode"]))
-        st.plotly_chart(figure, height=CHART_HEIGHT // len(PANES))
+        st.plotly_chart(figure, height=HEIGHT // len(PANES))
 
 
 def pane(spec: dict[str, Any], axis: str, t0: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@
     return { whole: charts.length >= 4, stamp: times.filter((time) => time === t0).length === 4 ? t0 : null, t0 };
   };
   const step = () => {
-    const root = document.querySelector(".ps-live");
+    const roots = [...document.querySelectorAll(".ps-live")], root = roots.find((each) => each.dataset.seq) ?? roots[0];
     const { whole, stamp, t0 } = root ? ours(root) : native();
     probe.frames += 1;
     if (!whole) probe.blank += 1;

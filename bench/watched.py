@@ -55,8 +55,9 @@ class Tab:
         self._received += len(event["data"])
 
     def first_ms(self, within_s: float = 60.0) -> float:
-        """Milliseconds from the start of the navigation to the first frame with all charts."""
+        """Milliseconds from the start of the navigation to the first frame with all charts; waits for their page."""
         self.page.wait_for_function("() => window.__probe?.first !== null", timeout=1e3 * within_s)
+        self.page.wait_for_function("() => !document.querySelector('.ps-first')", timeout=1e3 * within_s)
         return float(self.page.evaluate("() => window.__probe.first"))
 
     def watch(self, seconds: float) -> Seen:

@@ -1,6 +1,6 @@
 """The figure of the Overview page, candles over volume, and the small lines of its tiles."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -21,14 +21,20 @@ from dashboard.charts.base import (
     spans_of,
     time_axis,
 )
-from dashboard.charts.indicators import INDICATORS, Indicator
+from dashboard.charts.indicators import INDICATORS, PANES, Indicator
 from dashboard.theme import Theme, axis, layout
 
+HEIGHT, PANE_HEIGHT = 460, 110  # pixels, of candles with volume and of an indicator below
 HEIGHTS = (0.78, 0.22)  # candles, volume
 PANE = 0.24  # an indicator below them
 FIRST_PANE = 3  # number of its axis
 SPARK_WIDTH, SPARK_HEIGHT = 200, 36  # units of the drawing, stretched to the tile
 SPARK_POINTS = 120
+
+
+def candles_height(chosen: Collection[str]) -> int:
+    """Height of candles with these indicators, pixels."""
+    return HEIGHT + PANE_HEIGHT * sum(name in PANES for name in chosen)
 
 
 def candles_spec(

@@ -31,6 +31,7 @@ from dashboard.charts.base import (
 )
 from dashboard.theme import Theme, axis, layout
 
+HEIGHT = 1_000  # pixels
 HEIGHTS = (0.22, 0.19, 0.25, 0.15, 0.13)  # legs, spread, z-score, hedge ratio, correlation
 LEGS = {  # what is drawn of a leg: times close / first close - less, and how it is told
     "bp": ({"times": 10_000, "less": 10_000}, "%{y:.1f} bp"),

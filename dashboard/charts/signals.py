@@ -23,6 +23,7 @@ from dashboard.charts.base import (
 from dashboard.charts.pair import PairChart
 from dashboard.theme import Theme, axis, layout
 
+HEIGHT = 700  # pixels
 HEIGHTS = (0.56, 0.14, 0.3)  # z-score, position, momentum
 
 

@@ -27,6 +27,7 @@ from dashboard.charts.overview import step_decimals
 from dashboard.theme import Theme, axis, layout
 from utils.clock import US_PER_S, UTC_ZONE, hhmmss
 
+HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
 HEIGHTS = (0.28, 0.2, 0.18, 0.17, 0.17)  # price, taker flow, cumulative delta, imbalance, trades/s
 SMOOTH_BARS = 20  # of the order flow imbalance
 SIZE_BINS = 40

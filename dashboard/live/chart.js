@@ -99,6 +99,7 @@ class LiveChart extends Follower {
     if (this.frame || this.closed || this.held) return;
     this.frame = requestAnimationFrame(async () => {
       if (!this.held) await this.draw();
+      this.onDrawn?.();
       this.frame = null;
       if (this.drawn !== this.stamp()) this.schedule();
     });
@@ -145,6 +146,16 @@ class LiveChart extends Follower {
     this.root.dataset.state = message ? message.state : "live";
   }
 
+  moveTo(root) {
+    this.resizer.disconnect();
+    root.append(this.plot, this.note);
+    root.className = this.root.className;
+    Object.assign(root.dataset, this.root.dataset);
+    this.root = root;
+    root.live = this;
+    this.resizer.observe(root);
+  }
+
   fit() {
     if (!this.plot.data || !this.plot.offsetWidth) return;
     window.Plotly.Plots.resize(this.plot);
@@ -156,6 +167,7 @@ class LiveChart extends Follower {
     cancelAnimationFrame(this.frame);
     window.removeEventListener("pointerup", this.onUp);
     window.removeEventListener("pointercancel", this.onUp);
+    this.onDrawn?.();
     this.resizer.disconnect();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.root.replaceChildren();
@@ -163,9 +175,71 @@ class LiveChart extends Follower {
   }
 }
 
-export default function (component) {
-  const root = component.parentElement.querySelector(".ps-live");
-  root.live ??= new LiveChart(root);
-  root.live.update(component.data);
-  return () => root.live?.close();
+// --- the first chart of a page, begun before the page is there, see first.py ---------------------------
+
+const PLACES = "pairscope-places";  // by page: width of the window, and where its first chart stood in it
+const MISSED = 10;  // seconds after which a page has come without it
+let first = null;
+
+// As Streamlit keeps it, or as the system has it.
+function themeKept() {
+  const kept = localStorage.getItem(`stActiveTheme-${location.pathname}-v2`) ?? "";
+  const isDark = kept.includes("Dark") || (!kept.includes("Light") && matchMedia("(prefers-color-scheme: dark)").matches);
+  return isDark ? "dark" : "light";
 }
+
+const placesKept = () => JSON.parse(localStorage.getItem(PLACES) ?? "{}");
+
+function keepPlace() {
+  const root = document.querySelector("[data-live=chart]"), scrolled = root?.closest("[data-testid=stMain]")?.scrollTop ?? 0;
+  if (!root?.live) return;
+  const { left, top, width } = root.getBoundingClientRect();
+  const places = { ...placesKept(), [location.pathname]: [innerWidth, left, top + scrolled, width] };
+  localStorage.setItem(PLACES, JSON.stringify(places));
+}
+
+// Until the page is there it stands where it stood before, or about where it will stand.
+export function begin(data) {
+  const root = document.createElement("div"), [known, left, top, width] = placesKept()[location.pathname] ?? [];
+  root.className = "ps-live ps-first";
+  if (known === innerWidth) Object.assign(root.style, { left: `${left}px`, top: `${top}px`, width: `${width}px` });
+  document.documentElement.classList.add("ps-begun");
+  document.documentElement.style.colorScheme = themeKept();
+  document.body.append(root);
+  first = root.live = new LiveChart(root);
+  first.update(data);
+  let ended = 0;
+  const look = setInterval(() => {
+    ended = document.querySelector(".stApp[data-test-script-state=notRunning]") ? ended + 1 : 0;
+    if (first && ended === MISSED) passOn(null);
+    if (!first) clearInterval(look);
+  }, 1000);
+  return new Promise((resolve) => {
+    first.onDrawn = resolve;
+    if (document.hidden) resolve();  // nothing is drawn there
+  });
+}
+
+// From the shell to its place in the page, where it goes on as it is.
+function passOn(root) {
+  const early = first.root;
+  early.classList.remove("ps-first");
+  if (root) first.moveTo(root);
+  else first.close();
+  early.remove();
+  document.documentElement.classList.remove("ps-begun");
+  document.documentElement.style.colorScheme = "";
+  first = null;
+}
+
+window.addEventListener("pagehide", keepPlace);
+
+export const chart = {
+  take(root, { data }) {
+    if (!root.live && first?.name === data.name) passOn(root);
+    root.live ??= new LiveChart(root);
+    root.live.update(data);
+  },
+
+  drop(root) { root.live?.close(); },
+};

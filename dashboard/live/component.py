@@ -1,13 +1,12 @@
 """What runs in the browser by itself: live charts and panels, which follow the server, and the head of the sidebar."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.live.boxes import PANELS
-from dashboard.live.figures import FIGURES
-from dashboard.live.files import PANEL_URL, PLOTLY_URL, text
+from dashboard.live.figures import followed
+from dashboard.live.files import LIVE_URL, text
 from dashboard.live.panels import markup, news
 from dashboard.view import View
 from engine import current
@@ -15,16 +14,7 @@ from engine import current
 
 def live_chart(name: str, view: View, height: int) -> None:
     """Show a figure of `figures.FIGURES`, live; `height` in pixels. Only addresses travel through Streamlit."""
-    query = view.part(FIGURES[name].fields) | {"every": f"{view.refresh_s:g}"}
-    data = {
-        "base": "/live",
-        "name": name,
-        "query": urlencode(query),
-        "library": PLOTLY_URL,
-        "height": height,
-        "paused": view.paused,
-    }
-    _chart()(key=f"live-{name}", data=data, height="content")
+    _chart()(key=f"live-{name}", data=followed(name, view, height), height="content")
 
 
 def live_panel(name: str, view: View) -> None:
@@ -36,7 +26,7 @@ def live_panel(name: str, view: View) -> None:
     data = {
         "base": "/live",
         "name": name,
-        "module": PANEL_URL,
+        "module": LIVE_URL,
         "query": view.part(panel.fields),
         "every": f"{max(view.refresh_s, panel.least_s):g}",
         "paused": view.paused,
@@ -70,9 +60,9 @@ def _frame() -> Any:
 def _chart() -> Any:
     return st.components.v2.component(
         "pairscope_live",
-        html='<div class="ps-live"></div>',
+        html='<div class="ps-live" data-live="chart"></div>',
         css=text("chart.css"),
-        js=text("follow.js", "quick.js", "chart.js"),
+        js=text("loader.js"),
         isolate_styles=False,
     )
 
@@ -81,7 +71,7 @@ def _chart() -> Any:
 def _panel() -> Any:
     return st.components.v2.component(
         "pairscope_panel",
-        html='<div class="ps-panel"></div>',
-        js=text("panel_loader.js"),
+        html='<div class="ps-panel" data-live="panel"></div>',
+        js=text("loader.js"),
         isolate_styles=False,
     )

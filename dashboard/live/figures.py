@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from dashboard.charts.pair import PairChart, pair_spec
 from dashboard.charts.signals import signals_spec
 from dashboard.charts.tape import sizes_spec, tape_spec
 from dashboard.live import advanced
+from dashboard.live.files import LIVE_URL, PLOTLY_URL
 from dashboard.live.hub import Key, Payload
 from dashboard.theme import THEMES, Theme
 from dashboard.view import COVERS, REFRESH_LIMITS_S, View
@@ -63,6 +66,20 @@ def key_of(name: str, query: Mapping[str, str]) -> Key:
         raise InputError(f"theme must be dark or light, was {theme[:20]!r}")
     figure, every_s = FIGURES[name], interval(query.get("every", "1"))
     return Key(name, tuple(view.part(figure.fields).items()), theme, max(every_s, figure.least_s))
+
+
+def followed(name: str, view: View, height: int) -> dict[str, Any]:
+    """What a browser has to know to show a figure live: addresses, and the height in pixels."""
+    query = view.part(FIGURES[name].fields) | {"every": f"{view.refresh_s:g}"}
+    return {
+        "base": "/live",
+        "name": name,
+        "module": LIVE_URL,
+        "query": urlencode(query),
+        "library": PLOTLY_URL,
+        "height": height,
+        "paused": view.paused,
+    }
 
 
 def interval(text: str) -> float:

@@ -26,6 +26,6 @@ def plotly_url() -> str:
     return f"/live/plotly.js?v={plotly.__version__}-{digest(text('routes.py'))}"
 
 
-PANEL_JS = text("follow.js", "panel.js")
-PANEL_URL = f"/live/panel.js?v={digest(PANEL_JS)}"
+LIVE_JS = text("follow.js", "quick.js", "chart.js", "panel.js")
+LIVE_URL = f"/live/live.js?v={digest(LIVE_JS)}"
 PLOTLY_URL = plotly_url()

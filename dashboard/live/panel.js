@@ -162,12 +162,14 @@ function addressOf({ every, query, members }) {
   return `${asked}`;
 }
 
-export function take(root, { data, setTriggerValue }) {
-  root.panel ??= new Panel(root);
-  root.panel.update(data, (news) => setTriggerValue("news", news));
-}
+export const panel = {
+  take(root, { data, setTriggerValue }) {
+    root.panel ??= new Panel(root);
+    root.panel.update(data, (news) => setTriggerValue("news", news));
+  },
 
-export function drop(root) {
-  root.panel?.close();
-  root.panel = null;
-}
+  drop(root) {
+    root.panel?.close();
+    root.panel = null;
+  },
+};

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from dashboard.live.files import PANEL_JS
+from dashboard.live.files import LIVE_JS
 from dashboard.live.hub import Hub, Key
 from dashboard.live.sources import build, key_of
 from dashboard.login import may_read
@@ -61,7 +61,7 @@ def routes(hub: Hub = HUB) -> list[BaseRoute]:
         Route("/live/figure/{name}", figure),
         WebSocketRoute("/live/stream/{name}", stream),
         Route("/live/plotly.js", _plotly_js),
-        Route("/live/panel.js", _panel_js),
+        Route("/live/live.js", _live_js),
     ]
 
 
@@ -126,7 +126,7 @@ def _library() -> bytes:
 
 
 @lru_cache(1)
-def _packed() -> bytes:
+def packed_library() -> bytes:
     """The library, compressed once for all readers: 4.8 MB become 1.5."""
     return gzip.compress(_library(), 6, mtime=0)
 
@@ -136,10 +136,10 @@ async def _plotly_js(request: Request) -> Response:
     headers = FOR_EVER | {"Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(await run_in_threadpool(_library), media_type="text/javascript", headers=headers)
-    body = await run_in_threadpool(_packed)
+    body = await run_in_threadpool(packed_library)
     return Response(body, media_type="text/javascript", headers=headers | {"Content-Encoding": "gzip"})
 
 
-async def _panel_js(request: Request) -> Response:
-    """The module of the panels."""
-    return Response(PANEL_JS, media_type="text/javascript", headers=FOR_EVER)
+async def _live_js(request: Request) -> Response:
+    """The module of charts and panels."""
+    return Response(LIVE_JS, media_type="text/javascript", headers=FOR_EVER)

@@ -1,21 +1,25 @@
-"""What a browser loads before the first page shows anything: Streamlit's shell and its scripts, without waiting twice.
+"""What a browser loads before a page is there: its first chart, then Streamlit's scripts, without waiting twice.
 
-Two thirds of the time to the first chart are the browser's work on some ninety scripts of Streamlit. Half of them it
-learns of only when a page names a widget; the shell names them from the start, so that they come while the browser is
-busy with the others, and the chart library, which is run while the server makes the page. And they are kept in memory:
-reading one from the disk costs the server longer than sending it.
+Four fifths of the time to a whole page are the browser's work on some hundred scripts of Streamlit, which the first
+chart does not need: they wait until it is drawn, see first.py. Half of them the browser would learn of only when a page
+names a widget; the shell names them all, so that they come while it is busy with the others. And they are kept in
+memory: reading one from the disk costs the server longer than sending it.
 """
 
 import gzip
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.live import first
 from dashboard.live.files import PLOTLY_URL
+from dashboard.live.routes import packed_library
 
 STATIC = Path(streamlit.__file__).parent / "static"
 SCRIPTS = STATIC / "static" / "js"
@@ -33,6 +37,8 @@ SHOWN = (
     "TextInput",
 )
 IMPORTED = re.compile(r'(?:import|from)\s*"\./([\w.-]+\.js)"')
+MODULES = re.compile(r'<script type="module"[^>]*></script>|<link rel="modulepreload"[^>]*>')
+LIBRARY = f'<script async src=".{PLOTLY_URL}" onerror="this.remove()"></script>'  # see `library` in chart.js
 MOST_BYTES = 16 << 20  # of scripts and styles kept, which are 6 MB for all of our pages
 PARTIAL = ("range", "if-none-match", "if-modified-since", "if-range")  # asks for something else than the whole file
 Kept = tuple[Message, ...]
@@ -52,10 +58,24 @@ def scripts() -> tuple[str, ...]:
     return tuple(name for name in found if name not in known)
 
 
-def links() -> bytes:
-    """The lines of the shell's head that name them, and the chart library; see `library` in chart.js."""
-    modules = "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts())
-    return f'{modules}<script async src=".{PLOTLY_URL}" onerror="this.remove()"></script>'.encode()
+def links() -> str:
+    """The lines of the shell's head that name them."""
+    return "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts())
+
+
+def prepare() -> None:
+    """Work out what the first page would have to wait for otherwise."""
+    scripts()
+    packed_library()
+
+
+def linked(page: str, begin: str) -> str:
+    """A page with our lines in its head. Where they begin a chart, all of Streamlit waits until it is drawn."""
+    page = page.replace("</head>", f"{links()}</head>", 1)
+    if not begin:
+        return page.replace("</head>", f"{LIBRARY}</head>", 1)
+    rest = "".join(MODULES.findall(page))
+    return MODULES.sub("", page).replace("<head>", f'<head>{LIBRARY}{begin}<template id="ps-rest">{rest}</template>', 1)
 
 
 class Shell:
@@ -72,7 +92,7 @@ class Shell:
         elif scope["path"].startswith("/static/"):
             await self._file(scope, receive, send)
         else:
-            await self._app(scope, receive, _Linking(send))
+            await self._app(scope, receive, _Linking(send, lambda: first.head(HTTPConnection(scope))))
 
     async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A whole file from memory, where it was asked for before."""
@@ -103,10 +123,10 @@ class Shell:
 
 
 class _Linking:
-    """Sends an answer on; of a page, with our links in its head."""
+    """Sends an answer on; of a page, with lines of ours at the beginning and the end of its head."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, first: Callable[[], str]) -> None:
+        self._send, self._first = send, first
         self._start: Message | None = None
         self._body = b""
 
@@ -124,7 +144,7 @@ class _Linking:
         headers = MutableHeaders(raw=list(start["headers"]))
         packed = "content-encoding" in headers
         page = gzip.decompress(self._body) if packed else self._body
-        page = page.replace(b"</head>", links() + b"</head>", 1)
+        page = linked(page.decode(), self._first()).encode()
         body = gzip.compress(page, mtime=0) if packed else page
         headers["content-length"] = str(len(body))
         for name in ("etag", "last-modified"):  # of the file, which this is not

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import formats
+from dashboard.charts.tape import HEIGHT, SIZES_HEIGHT
 from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.panels import panel
@@ -13,8 +14,6 @@ from dashboard.sidebar import key, span_control
 from dashboard.view import SIZE_LIMITS, View
 from data.exporters import csv_text
 from engine import Engine
-
-CHART_HEIGHT, SIZES_HEIGHT = 760, 230  # pixels
 
 
 def page(engine: Engine, view: View) -> None:
@@ -28,7 +27,7 @@ def page(engine: Engine, view: View) -> None:
     chart, side = st.columns([2.5, 1], gap="small")
     with chart:
         with panel("tape chart", view), st.container(border=True):
-            live_chart("tape", view, CHART_HEIGHT)
+            live_chart("tape", view, HEIGHT)
         with panel("sizes chart", view), st.container(border=True):
             live_chart("sizes", view, SIZES_HEIGHT)
     with side:

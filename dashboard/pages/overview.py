@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import config
-from dashboard.charts.indicators import PANES
+from dashboard.charts.overview import candles_height
 from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.overview import shown_bars, span_text, statistics
@@ -15,9 +15,6 @@ from dashboard.sidebar import key, span_control
 from dashboard.view import INDICATORS, View
 from data.exporters import csv_text, numbered
 from engine import Engine
-
-CHART_HEIGHT = 460  # pixels
-PANE_HEIGHT = 110  # of an indicator below
 
 
 def page(engine: Engine, view: View) -> None:
@@ -35,7 +32,7 @@ def _chart(engine: Engine, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control("Symbol", engine.symbols, key=key("symbol"), required=True, label_visibility="collapsed")
         span_control(view)
-        chosen = st.pills(
+        st.pills(
             "Indicators",
             list(INDICATORS),
             format_func=INDICATORS.__getitem__,
@@ -43,7 +40,7 @@ def _chart(engine: Engine, view: View) -> None:
             key=key("indicators"),
             label_visibility="collapsed",
         )
-    live_chart("candles", view, CHART_HEIGHT + PANE_HEIGHT * sum(name in PANES for name in chosen))
+    live_chart("candles", view, candles_height(view.indicators))
 
 
 def _downloads(engine: Engine, view: View) -> None:

@@ -8,6 +8,7 @@ from analytics.pair import PairAnalysis
 from analytics.resampling import timeframe_us
 from dashboard import formats
 from dashboard.charts.base import first_shown
+from dashboard.charts.pair import HEIGHT
 from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.panels import panel
@@ -15,8 +16,6 @@ from dashboard.sidebar import key, span_control
 from dashboard.view import LEGS, METHODS, View
 from data.exporters import csv_text
 from engine import Engine
-
-CHART_HEIGHT = 1_000  # pixels
 
 
 def page(engine: Engine, view: View) -> None:
@@ -35,7 +34,7 @@ def page(engine: Engine, view: View) -> None:
                 required=True,
                 label_visibility="collapsed",
             )
-        live_chart("pair", view, CHART_HEIGHT)
+        live_chart("pair", view, HEIGHT)
     with side:
         live_panel("pair-tests", view)
         live_panel("pair-events", view)

@@ -10,6 +10,7 @@ from analytics.resampling import timeframe_us
 from analytics.signals import mean_reversion_signal, momentum_signal
 from dashboard import formats, signal
 from dashboard.charts.base import first_shown
+from dashboard.charts.signals import HEIGHT
 from dashboard.live.component import live_chart, live_panel
 from dashboard.main import run
 from dashboard.panels import panel
@@ -17,8 +18,6 @@ from dashboard.sidebar import key, notice, span_control
 from dashboard.view import AVERAGES, WEIGHTS, View
 from data.exporters import csv_text
 from engine import Engine
-
-CHART_HEIGHT = 700  # pixels
 
 
 def page(engine: Engine, view: View) -> None:
@@ -30,7 +29,7 @@ def page(engine: Engine, view: View) -> None:
     with chart:
         with panel("signal chart", view), st.container(border=True):
             span_control(view)
-            live_chart("signals", view, CHART_HEIGHT)
+            live_chart("signals", view, HEIGHT)
         live_panel("rule-events", view)
     with side:
         live_panel("signal-plan", view)

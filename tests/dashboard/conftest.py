@@ -18,7 +18,7 @@ from tests.dashboard.fake_engine import FakeEngine
 
 LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PATIENCE_MS = 180_000  # for what comes within seconds where nothing else runs
-DRAWN = "() => Number(document.querySelector('.ps-live')?.dataset.seq) > 0"
+DRAWN = "() => Number(document.querySelector('[data-live=chart]')?.dataset.seq) > 0"
 
 
 class Served:

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import streamlit as st
 import uvicorn
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -22,13 +23,16 @@ from starlette.routing import Route
 import app as application
 import config
 import engine as engines
+from dashboard.live import first
 from dashboard.live import hub as hubs
 from dashboard.live import routes as live
+from dashboard.live.shell import Shell
 from dashboard.live.sources import build
 from tests.dashboard.fake_engine import FakeEngine
 from tests.dashboard.states import put
 
 SOONER = 4
+first.LONGEST_MS = 120_000  # the first chart comes before the page, however slow a machine is
 
 
 class QuickHub(hubs.Hub):
@@ -86,7 +90,8 @@ def main() -> None:
 
     switches = [Route("/test/state/{name}", set_state), Route("/test/bars/{every_ms:int}", set_bars)]
     switches.append(Route("/test/judge/{z:float}", judge))
-    served = st.App(config.ROOT / "dashboard" / "main.py", routes=[*switches, *live.routes(hub)])
+    pages = config.ROOT / "dashboard" / "main.py"
+    served = st.App(pages, routes=[*switches, *live.routes(hub)], middleware=[Middleware(Shell)])
     options = {"log_level": "warning", "timeout_graceful_shutdown": 3, "ws": "websockets-sansio"}
     Server(uvicorn.Config(served, port=int(sys.argv[1]) if sys.argv[1:] else 0, **options)).run()
 

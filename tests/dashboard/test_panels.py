@@ -14,7 +14,7 @@ from dashboard import rules, standing
 from dashboard.live import boxes
 from dashboard.live.boxes import PANELS, LivePanel
 from dashboard.live.figures import HEAVY_S
-from dashboard.live.files import PANEL_JS, PANEL_URL
+from dashboard.live.files import LIVE_JS, LIVE_URL
 from dashboard.live.hub import Hub
 from dashboard.live.panels import build, key_of, markup, pieces
 from dashboard.live.patch import apply, diff, plain
@@ -226,6 +226,6 @@ def test_a_strip_that_fails_leaves_the_page(engine, monkeypatch):
 
 
 def test_the_module_of_the_panels_may_be_kept_as_its_address_changes_with_it(client):
-    answer = client.get(PANEL_URL)
-    assert answer.text == PANEL_JS and "immutable" in answer.headers["cache-control"]
+    answer = client.get(LIVE_URL)
+    assert answer.text == LIVE_JS and "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"].startswith("text/javascript")

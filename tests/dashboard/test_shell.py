@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from dashboard.live import files, shell
 from dashboard.live.files import PLOTLY_URL
 from dashboard.live.routes import routes
-from dashboard.live.shell import SCRIPTS, SHOWN, STATIC, Shell, links, scripts
+from dashboard.live.shell import LIBRARY, SCRIPTS, SHOWN, STATIC, Shell, links, scripts
 
 PAGE = "<html><head><title>t</title></head><body></body></html>"
 
@@ -51,7 +51,7 @@ def test_the_scripts_of_all_that_pages_show_exist_and_are_named_once():
 
 
 def test_the_chart_library_is_asked_for_where_charts_look_for_it():
-    assert f'<script async src=".{PLOTLY_URL}"'.encode() in links()
+    assert f'<script async src=".{PLOTLY_URL}"' in LIBRARY
     assert TestClient(Starlette(routes=routes())).get(PLOTLY_URL).status_code == 200
 
 
@@ -66,7 +66,7 @@ def test_the_address_of_the_chart_library_changes_with_what_we_make_of_it(monkey
 
 def test_a_page_names_them_in_its_head(client):
     answer = client.get("/pair")
-    assert answer.content == PAGE.encode().replace(b"</head>", links() + b"</head>")
+    assert answer.text == PAGE.replace("</head>", f"{links()}{LIBRARY}</head>")
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert "etag" not in answer.headers and answer.headers["x-kept"] == "yes"
 
@@ -76,7 +76,7 @@ def test_so_does_a_packed_page():
     client = TestClient(Shell(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)])))
     answer = client.get("/pair", headers={"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip" and "etag" not in answer.headers
-    assert answer.content.startswith(PAGE.encode().replace(b"</head>", links() + b"</head>"))
+    assert answer.text.startswith(PAGE.replace("</head>", f"{links()}{LIBRARY}</head>"))
     assert int(answer.headers["content-length"]) < len(answer.content)
 
 
