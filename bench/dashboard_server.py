@@ -9,12 +9,13 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import app
+from dashboard.live import first
 from dashboard.live import routes as live
 from dashboard.live.shell import Shell
 from data.feeds import simulated
@@ -24,6 +25,11 @@ PAGE = Path(__file__).parent / "dashboard_page.py"
 PEERS = (b"side=tuned", b"side=usual")
 
 
+def begin(page: HTTPConnection) -> str:
+    """What begins the first chart of our pages; `/?side=ours` shows another one than the page of that path."""
+    return "" if "side" in page.query_params else first.head(page)
+
+
 class OursAlone:
     """Names the scripts that our pages need in the shell of these alone: those of a peer would load them for nothing.
 
@@ -31,7 +37,7 @@ class OursAlone:
     """
 
     def __init__(self, inner: ASGIApp) -> None:
-        self._inner, self._shell = inner, Shell(inner)
+        self._inner, self._shell = inner, Shell(inner, begin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = scope.get("query_string", b"").startswith(PEERS)

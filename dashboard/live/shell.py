@@ -70,7 +70,9 @@ def prepare() -> None:
 
 
 def linked(page: str, begin: str) -> str:
-    """A page with our lines in its head. Where they begin a chart, all of Streamlit waits until it is drawn."""
+    """A page of Streamlit with our lines in its head; where they begin a chart, its scripts wait for that."""
+    if not MODULES.search(page):  # one of ours, such as the documentation of the API
+        return page
     page = page.replace("</head>", f"{links()}</head>", 1)
     if not begin:
         return page.replace("</head>", f"{LIBRARY}</head>", 1)
@@ -79,10 +81,10 @@ def linked(page: str, begin: str) -> str:
 
 
 class Shell:
-    """An ASGI application around Streamlit's."""
+    """An ASGI application around Streamlit's; `begin` gives the lines that begin the first chart of a page."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, begin: Callable[[HTTPConnection], str] = first.head) -> None:
+        self._app, self._begin = app, begin
         self._kept: dict[tuple[str, bool], Kept] = {}
         self._bytes = 0
 
@@ -92,7 +94,7 @@ class Shell:
         elif scope["path"].startswith("/static/"):
             await self._file(scope, receive, send)
         else:
-            await self._app(scope, receive, _Linking(send, lambda: first.head(HTTPConnection(scope))))
+            await self._app(scope, receive, _Linking(send, lambda: self._begin(HTTPConnection(scope))))
 
     async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A whole file from memory, where it was asked for before."""
@@ -125,8 +127,8 @@ class Shell:
 class _Linking:
     """Sends an answer on; of a page, with lines of ours at the beginning and the end of its head."""
 
-    def __init__(self, send: Send, first: Callable[[], str]) -> None:
-        self._send, self._first = send, first
+    def __init__(self, send: Send, begin: Callable[[], str]) -> None:
+        self._send, self._begin = send, begin
         self._start: Message | None = None
         self._body = b""
 
@@ -144,7 +146,7 @@ class _Linking:
         headers = MutableHeaders(raw=list(start["headers"]))
         packed = "content-encoding" in headers
         page = gzip.decompress(self._body) if packed else self._body
-        page = linked(page.decode(), self._first()).encode()
+        page = linked(page.decode(), self._begin()).encode()
         body = gzip.compress(page, mtime=0) if packed else page
         headers["content-length"] = str(len(body))
         for name in ("etag", "last-modified"):  # of the file, which this is not

@@ -14,7 +14,8 @@ from dashboard.live.files import PLOTLY_URL
 from dashboard.live.routes import routes
 from dashboard.live.shell import LIBRARY, SCRIPTS, SHOWN, STATIC, Shell, links, scripts
 
-PAGE = "<html><head><title>t</title></head><body></body></html>"
+SCRIPT = '<script type="module" crossorigin src="./static/js/index.js"></script>'
+PAGE = f"<html><head><title>t</title>{SCRIPT}</head><body></body></html>"
 
 
 @pytest.fixture
@@ -87,6 +88,12 @@ def test_a_page_that_is_packed_otherwise_is_as_it_was():
 
 def test_what_is_no_page_is_as_it_was(client):
     assert client.get("/text").text == PAGE
+
+
+def test_a_page_that_is_not_of_streamlit_is_as_it_was():
+    page = PAGE.replace(SCRIPT, "<script src='x.js'></script>")
+    routes = [Route("/api/docs", lambda request: HTMLResponse(page))]
+    assert TestClient(Shell(Starlette(routes=routes))).get("/api/docs").text == page
 
 
 def test_a_file_is_read_once(client, asked):
