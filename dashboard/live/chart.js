@@ -167,7 +167,6 @@ class LiveChart extends Follower {
     cancelAnimationFrame(this.frame);
     window.removeEventListener("pointerup", this.onUp);
     window.removeEventListener("pointercancel", this.onUp);
-    this.onDrawn?.();
     this.resizer.disconnect();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.root.replaceChildren();
@@ -188,7 +187,9 @@ function themeKept() {
   return isDark ? "dark" : "light";
 }
 
-const placesKept = () => JSON.parse(localStorage.getItem(PLACES) ?? "{}");
+function placesKept() {
+  try { return JSON.parse(localStorage.getItem(PLACES)) ?? {}; } catch { return {}; }
+}
 
 function keepPlace() {
   const root = document.querySelector("[data-live=chart]"), scrolled = root?.closest("[data-testid=stMain]")?.scrollTop ?? 0;
@@ -208,10 +209,11 @@ export function begin(data) {
   document.body.append(root);
   first = root.live = new LiveChart(root);
   first.update(data);
+  const path = location.pathname;
   let ended = 0;
   const look = setInterval(() => {
     ended = document.querySelector(".stApp[data-test-script-state=notRunning]") ? ended + 1 : 0;
-    if (first && ended === MISSED) passOn(null);
+    if (first && (ended === MISSED || location.pathname !== path)) passOn(null);
     if (!first) clearInterval(look);
   }, 1000);
   return new Promise((resolve) => {

@@ -54,7 +54,7 @@ def head(page: HTTPConnection) -> str:
         engine = current()
     except PairscopeError:
         return ""
-    path = page.url.path
+    path = page.scope["path"]
     if path not in FIRST or not may_read(engine, page.cookies):
         return ""
     name, height, share = FIRST[path]

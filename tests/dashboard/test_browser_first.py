@@ -96,6 +96,27 @@ def test_it_leaves_a_page_that_comes_without_it(server, context):
     page.close()
 
 
+def test_it_leaves_when_its_reader_goes_on_to_another_page(server, context):
+    page = context.new_page()
+    page.goto(f"{server.url}/alerts")
+    page.wait_for_function("() => document.querySelector('.ps-frame')?.ready")
+    data = followed("pair", View.default(["BTCUSDT", "ETHUSDT"]), 300)
+    page.evaluate("async ([url, data]) => { await (await import(url)).begin(data); }", [LIVE_URL, data])
+    assert page.locator(".ps-first").count() == 1
+    page.get_by_role("link", name="Data").click()
+    page.wait_for_function("() => !document.querySelector('.ps-first')")
+    page.close()
+
+
+@pytest.mark.parametrize("kept", ["{", "null", "[]", '{"/pair": 7}'])
+def test_a_page_comes_where_the_place_that_is_kept_cannot_be_read(kept, server, context):
+    context.add_init_script(f"if (location.host) localStorage.setItem('pairscope-places', '{kept}')")
+    page, _ = opened(context, f"{server.url}/pair", "pair")
+    assert page.locator(".js-plotly-plot").count() == 1
+    assert page.evaluate("() => Boolean(window.noted?.early)") is (kept != '{"/pair": 7}')
+    page.close()
+
+
 @pytest.mark.parametrize("failing", ["**/live/live.js?*", "**/live/figure/pair?*", "**/live/plotly.js?*"])
 def test_a_page_comes_where_it_fails(failing, server, context):
     page, failed = context.new_page(), []
