@@ -23,8 +23,8 @@ from dashboard.panels import panel
 from dashboard.scan_view import ScanView
 from dashboard.view import View
 from engine import Engine, ScanRequest
+from engine.analyses import TRADES_LOOKED_AT, TRADES_SINCE_US
 from engine.backtests import FILE, MARKET, RECORDING
-from engine.engine import TRADES_LOOKED_AT, TRADES_SINCE_US
 from engine.scan_request import EXCHANGE, LIVE, STORED, TABLE, VENUES
 from utils.clock import US_PER_S
 from utils.errors import TooFewObservations

@@ -1,6 +1,7 @@
 """How the capture stands, as immutable values: of each symbol, of its quotes, of the whole, of every part."""
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -8,8 +9,10 @@ from alerts.notify import ChannelStatus
 from data import health, sqlite
 from data.feeds.replay import ReplayFeed
 from data.health import Connection, Disk, Queue, SymbolHealth, Worker
+from data.recordings import Recordings
 from data.session import Session
-from utils.clock import US_PER_S
+from engine.choice import Choice
+from utils.clock import US_PER_S, monotonic_s
 from utils.delays import Delay
 
 STALE_TRADES = 20  # a symbol is stale after so many of its usual intervals without a trade ...
@@ -114,6 +117,35 @@ class System:
         """The same as nested dictionaries, for JSON; what does not exist is None."""
         found: dict[str, Any] = health.plain(asdict(self))
         return found
+
+
+def mode_of(
+    session: Session, followed: Iterable[str], rows: Mapping[str, SymbolStatus], choice: Choice
+) -> tuple[str, str, float | None]:
+    """Mode, reason and the monotonic time of the next attempt."""
+    state = session.feed.state
+    if session.feed.venue == "demo":
+        return "DEMO", choice.why, choice.retry_at_s
+    if session.feed.venue == "replay":
+        return "REPLAY", state.detail, None
+    if session.mirror.error:
+        return "MEMORY-ONLY", session.mirror.error, None
+    unlisted = session.backfill.state.unlisted if session.backfill is not None else ()
+    wrong = f"{', '.join(unlisted)} is not traded on {session.feed.venue}" if unlisted else ""
+    if state.mode == "LIVE":
+        is_mute = monotonic_s() - session.opened_s > STALE_MUTE_S
+        stale = sorted(symbol for symbol in followed if (rows[symbol].stale if symbol in rows else is_mute))
+        if stale:
+            return "STALE", wrong or f"no trade for a while: {', '.join(stale)}", None
+        return "LIVE", wrong or state.detail, None
+    return ("BLOCKED" if state.mode == "BLOCKED" else "RECONNECTING"), wrong or state.detail, state.retry_at_s
+
+
+def recording_status(archive: Recordings) -> dict[str, Any] | None:
+    """How the newest recording stands, or why none began."""
+    if archive.failure:
+        return {"running": False, "reason": archive.failure}
+    return None if archive.status is None else asdict(archive.status)
 
 
 def backfill_status(session: Session, now_s: float) -> dict[str, Any] | None:

@@ -139,9 +139,9 @@ def test_recordings_are_told_apart_in_what_was_tried(tmp_path):
         done(engine, request)
         changed = replace(request, params=replace(PARAMS, window=31))
         assert engine.backtests.tried(changed) == 1
-        engine._replay_files = (files[1],)
+        engine._replays.files = (files[1],)
         assert engine.backtests.tried(changed) == 0 and engine.backtests.find(request) is None
-        engine._replay_files = tuple(files)
+        engine._replays.files = tuple(files)
         assert engine.backtests.tried(changed) == 0
     finally:
         engine.stop()

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from alerts.alert_engine import AlertEngine
 from config import Settings
 from data.feeds.control import FASTEST
 from data.feeds.gate import Gate
@@ -177,13 +178,20 @@ def test_a_replay_that_is_closed_while_it_waits_holds_nobody_up(open_replay, mon
 
 
 def test_an_error_in_the_judgement_of_a_moment_stops_nothing(open_replay, monkeypatch):
-    monkeypatch.setattr(Replaying, "_evaluate", lambda self: 1 / 0)
+    judged: list[int] = []
+
+    def fail(self: AlertEngine, reading: object, at_us: int, *_: object) -> None:
+        judged.append(at_us)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(AlertEngine, "evaluate", fail)
     engine = ended(open_replay())
+    assert len(judged) > SECONDS / 2
     assert engine.health() is None and sum(len(engine.ticks(s, 10_000)) for s in engine.symbols) > 1_900
 
 
 def test_a_replay_waits_for_a_disk_that_is_slower(open_replay, monkeypatch):
-    monkeypatch.setattr("engine.engine.BACKLOG", 500)
+    monkeypatch.setattr("engine.evaluator.BACKLOG", 500)
     engine = ended(open_replay(engine=Engine))
     assert all(row.dropped == {} for row in engine.status().symbols.values())
 

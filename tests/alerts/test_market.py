@@ -40,7 +40,7 @@ def test_every_metric_is_there_by_name(still):
     for scope in (Scope("ETHUSDT", "BTCUSDT", "1s"), Scope("BTCUSDT", "", "1s")):
         for intrabar in (False, True):
             is_pair = bool(scope.symbol_x)
-            found = set(still._readings(scope._replace(intrabar=intrabar)))
+            found = set(still._evaluator._readings(scope._replace(intrabar=intrabar)))
             assert set(metrics(is_pair)) - tape_names(is_pair) == found
 
 
@@ -51,9 +51,9 @@ def test_what_only_the_live_tape_tells_is_there_for_the_rules_that_ask_for_it(st
     rule = still.alerts.add(PAIR | {"metric": "opportunity", "condition": ">=", "threshold": 0})
     for _ in range(3):  # a round that compiles leaves scopes to the next one
         still.judge()
-    one = still._readings(Scope("BTCUSDT", "", "1s"))
+    one = still._evaluator._readings(Scope("BTCUSDT", "", "1s"))
     assert one["vpin"] == still.tape("BTCUSDT").vpin.value
-    found = still._readings(Scope("ETHUSDT", "BTCUSDT", "1s"))
+    found = still._evaluator._readings(Scope("ETHUSDT", "BTCUSDT", "1s"))
     assert found["liquidity_x"] == pytest.approx(still.tape("BTCUSDT").liquidity)
     assert found["opportunity"] == still.signal_reading("ETHUSDT", "BTCUSDT", "1s", still._params)["opportunity"]
     assert [event.rule_id for event in still.alerts.events_after(0)] == [rule.rule_id]
@@ -79,13 +79,13 @@ def test_order_flow_of_bars_is_that_of_their_trades(still):
     still.judge()
     trades = still.ticks("BTCUSDT", 20)
     expected = order_flow_imbalance(trades.qty, trades.buyer_is_maker)
-    assert still._readings(Scope("BTCUSDT", "", "1s"))["ofi"] == pytest.approx(expected)
+    assert still._evaluator._readings(Scope("BTCUSDT", "", "1s"))["ofi"] == pytest.approx(expected)
 
 
 def test_a_rule_is_judged_by_the_analysis_that_pages_see(still):
     print_pair(still, 200)
     still.judge()
-    found = still._readings(Scope("ETHUSDT", "BTCUSDT", "1s"))
+    found = still._evaluator._readings(Scope("ETHUSDT", "BTCUSDT", "1s"))
     shown = still.analysis("ETHUSDT", "BTCUSDT", "1s", still._params).reading()
     assert {name: found[name] for name in shown} == pytest.approx(shown, nan_ok=True)
     assert found.at_us == T0 + 200 * S

@@ -44,12 +44,12 @@ class StillEngine(ScriptedEngine):
     def start(self) -> None:
         self._open("demo")
         self.alerts.load()
-        self._take_up_rules(anew=False)
+        self._evaluator.take_up(anew=False)
         self.notifier.start()
 
     def judge(self, at_us: int | None = None) -> None:
         """One round of the evaluator, at a market time."""
         self.scripted.clock_us = self.scripted.clock_us if at_us is None else at_us
         self.session.housekeep()
-        self._judged_second, self._judged_s = -1, -1e9
-        self._evaluate()
+        self._evaluator._judged_second, self._evaluator._judged_s = -1, -1e9
+        self._evaluator._evaluate()
