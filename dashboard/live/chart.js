@@ -36,6 +36,11 @@ function library(url) {
   return loads.get(url);
 }
 
+// The library begins with the kinds of traces that nearly all figures are made of, see library.py.
+function prepare(Plotly, traces) {
+  if (Plotly.atOnce && !traces.every(({ type = "scatter" }) => Plotly.atOnce.includes(type))) Plotly.registerRest();
+}
+
 function themeOf(element) {
   const probe = document.createElement("i");
   probe.style.color = "var(--st-background-color)";
@@ -125,6 +130,7 @@ class LiveChart extends Follower {
       const toImageButtonOptions = { filename: pictureName(this.url("figure")) };
       const config = { ...(figure.layout.scene ? CONFIG_3D : CONFIG), toImageButtonOptions };
       this.behind = false;
+      prepare(Plotly, figure.data);
       await Plotly.react(this.plot, figure.data.map(rebased), structuredClone(figure.layout), config);
       drawnWhole(this.plot);
       Object.assign(this, { failure: null, showing: of });

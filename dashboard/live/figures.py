@@ -19,8 +19,9 @@ from dashboard.charts.pair import PairChart, pair_spec
 from dashboard.charts.signals import signals_spec
 from dashboard.charts.tape import sizes_spec, tape_spec
 from dashboard.live import advanced
-from dashboard.live.files import LIVE_URL, PLOTLY_URL
+from dashboard.live.files import LIVE_URL
 from dashboard.live.hub import Key, Payload
+from dashboard.live.library import LIBRARY_URL
 from dashboard.theme import THEMES, Theme
 from dashboard.view import COVERS, REFRESH_LIMITS_S, View
 from engine import Engine, current
@@ -76,7 +77,7 @@ def followed(name: str, view: View, height: int) -> dict[str, Any]:
         "name": name,
         "module": LIVE_URL,
         "query": urlencode(query),
-        "library": PLOTLY_URL,
+        "library": LIBRARY_URL,
         "height": height,
         "paused": view.paused,
     }

@@ -3,8 +3,6 @@
 from hashlib import blake2b
 from pathlib import Path
 
-import plotly
-
 HERE = Path(__file__).parent
 
 
@@ -18,14 +16,5 @@ def digest(content: str) -> str:
     return blake2b(content.encode(), digest_size=6).hexdigest()
 
 
-def plotly_url() -> str:
-    """Address of the chart library: plotly's version, and what we make of it.
-
-    The latter is all of `routes.py`, which is 6 kB; the library itself, at 4.8 MB, is not read before it is asked for.
-    """
-    return f"/live/plotly.js?v={plotly.__version__}-{digest(text('routes.py'))}"
-
-
 LIVE_JS = text("follow.js", "quick.js", "chart.js", "panel.js")
 LIVE_URL = f"/live/live.js?v={digest(LIVE_JS)}"
-PLOTLY_URL = plotly_url()

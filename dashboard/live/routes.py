@@ -5,13 +5,9 @@ together: the seventh chart would wait for ever, and the seventh tab would not e
 """
 
 import contextlib
-import gzip
-from functools import lru_cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
-import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from dashboard.live.files import LIVE_JS
 from dashboard.live.hub import Hub, Key
+from dashboard.live.library import library, packed_library
 from dashboard.live.sources import build, key_of
 from dashboard.login import may_read
 from engine import current
@@ -27,8 +24,6 @@ from utils.errors import InputError, PairscopeError
 
 HUB = Hub(build)  # of this process; the application closes it when it stops
 
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-WRAPPED, UNWRAPPED = '"use strict";var Plotly=', "window.Plotly = Plotly;"  # where the library itself begins and ends
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with what is there
 REFUSED, RESTARTING = 1008, 1012  # why a websocket is closed (RFC 6455 and the registry of its codes)
 
@@ -107,35 +102,11 @@ def _error(status: int, code: str, message: str) -> Response:
     return JSONResponse({"error": {"code": code, "message": message, "details": {}}}, status)
 
 
-def unwrapped(text: str) -> str:
-    """plotly.js without the wrapper for module loaders, or as it is where the wrapper is not the one that is known.
-
-    Its feature tests throw errors, and for each a browser parses every function again that is running then, to know the
-    line; they are all of the library. Without the wrapper it is ready a quarter sooner.
-    """
-    begin, end = text.find(WRAPPED), text.rfind(UNWRAPPED)
-    if begin < 0 or end < begin:
-        return text
-    notice = text[: text.find("*/") + 2]
-    return f"{notice}\n{text[begin:end]}{UNWRAPPED}\n"
-
-
-@lru_cache(1)
-def _library() -> bytes:
-    return unwrapped(PLOTLY_JS.read_text(encoding="utf-8")).encode()
-
-
-@lru_cache(1)
-def packed_library() -> bytes:
-    """The library, compressed once for all readers: 4.8 MB become 1.5."""
-    return gzip.compress(_library(), 6, mtime=0)
-
-
 async def _plotly_js(request: Request) -> Response:
     """The library; its address carries the version, so a browser may keep it for ever."""
     headers = FOR_EVER | {"Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
-        return Response(await run_in_threadpool(_library), media_type="text/javascript", headers=headers)
+        return Response(await run_in_threadpool(library), media_type="text/javascript", headers=headers)
     body = await run_in_threadpool(packed_library)
     return Response(body, media_type="text/javascript", headers=headers | {"Content-Encoding": "gzip"})
 

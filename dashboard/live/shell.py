@@ -18,8 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.live import first
-from dashboard.live.files import PLOTLY_URL
-from dashboard.live.routes import packed_library
+from dashboard.live.library import LIBRARY_URL, packed_library
 
 STATIC = Path(streamlit.__file__).parent / "static"
 SCRIPTS = STATIC / "static" / "js"
@@ -38,7 +37,7 @@ SHOWN = (
 )
 IMPORTED = re.compile(r'(?:import|from)\s*"\./([\w.-]+\.js)"')
 MODULES = re.compile(r'<script type="module"[^>]*></script>|<link rel="modulepreload"[^>]*>')
-LIBRARY = f'<script async src=".{PLOTLY_URL}" onerror="this.remove()"></script>'  # see `library` in chart.js
+LIBRARY = f'<script async src=".{LIBRARY_URL}" onerror="this.remove()"></script>'  # see `library` in chart.js
 MOST_BYTES = 16 << 20  # of scripts and styles kept, which are 6 MB for all of our pages
 PARTIAL = ("range", "if-none-match", "if-modified-since", "if-range")  # asks for something else than the whole file
 Kept = tuple[Message, ...]

@@ -156,6 +156,18 @@ def test_a_chart_library_that_did_not_come_is_asked_for_again(server, context):
     assert page.evaluate(f"() => {LIVE}.dataset.state") == "live"
 
 
+def test_a_figure_has_the_library_prepare_what_it_did_not_begin_with(server, context):
+    page = open_page(context, f"{server.url}/pair")
+    assert "scatter" in page.evaluate("() => Plotly.atOnce")
+    page.goto(f"{server.url}/advanced?topic=correlation")
+    kinds = """() => [...document.querySelectorAll(".js-plotly-plot")]
+        .flatMap((plot) => plot._fullData.map(({ type }) => type))"""
+    page.wait_for_function(f"() => ({kinds})().includes('surface')")
+    assert set(page.evaluate(kinds)) == {"heatmap", "surface"}
+    page.wait_for_selector(".js-plotly-plot .gl-container canvas", state="attached")
+    assert page.evaluate("() => Plotly.atOnce") is None
+
+
 def test_the_chart_follows_a_switch_of_the_theme(page):
     ground = f"() => {PLOT}.layout.plot_bgcolor"
     assert page.evaluate(ground) == "#0c0f16"

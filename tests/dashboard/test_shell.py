@@ -9,8 +9,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dashboard.live import files, shell
-from dashboard.live.files import PLOTLY_URL
+from dashboard.live import shell
+from dashboard.live.library import LIBRARY_URL
 from dashboard.live.routes import routes
 from dashboard.live.shell import LIBRARY, SCRIPTS, SHOWN, STATIC, Shell, links, scripts
 
@@ -52,17 +52,8 @@ def test_the_scripts_of_all_that_pages_show_exist_and_are_named_once():
 
 
 def test_the_chart_library_is_asked_for_where_charts_look_for_it():
-    assert f'<script async src=".{PLOTLY_URL}"' in LIBRARY
-    assert TestClient(Starlette(routes=routes())).get(PLOTLY_URL).status_code == 200
-
-
-def test_the_address_of_the_chart_library_changes_with_what_we_make_of_it(monkeypatch, tmp_path):
-    routes_py = (files.HERE / "routes.py").read_text("utf-8")
-    monkeypatch.setattr(files, "HERE", tmp_path)
-    (tmp_path / "routes.py").write_text(routes_py, "utf-8")
-    assert files.plotly_url() == PLOTLY_URL
-    (tmp_path / "routes.py").write_text(routes_py.replace('return f"{notice}', 'return f"/* cut */{notice}'), "utf-8")
-    assert files.plotly_url() != PLOTLY_URL
+    assert f'<script async src=".{LIBRARY_URL}"' in LIBRARY
+    assert TestClient(Starlette(routes=routes())).get(LIBRARY_URL).status_code == 200
 
 
 def test_a_page_names_them_in_its_head(client):
