@@ -5,12 +5,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bench.frame import Row, Skipped, table
+from bench.frame import Row, Skipped, table, told
 from utils.clock import iso_from_us, now_us
 
 BENCHES = (
@@ -41,11 +41,10 @@ BENCHES = (
 RESULTS = Path(__file__).resolve().parents[1] / "var" / "bench.json"
 
 
-def run(name: str, scale: float = 1.0) -> list[Row]:
-    """The rows of one bench; `scale` below 1 makes every size smaller, for a trial."""
+def run(name: str, scale: float = 1.0) -> Iterator[Row]:
+    """The rows of one bench, as they come; `scale` below 1 makes every size smaller, for a trial."""
     module = "imports" if name == "import" else name.replace("-", "_")  # a word of Python's own
-    rows: list[Row] = import_module(f"bench.{module}").run(scale)
-    return rows
+    yield from import_module(f"bench.{module}").run(scale)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.names or BENCHES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            rows += run(name, options.scale)
+            for row in run(name, options.scale):
+                print(told(row), file=sys.stderr, flush=True)
+                rows.append(row)
         except Skipped as exc:
             print(f"{name} skipped: {exc}", file=sys.stderr, flush=True)
     print(table(rows))

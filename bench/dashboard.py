@@ -9,7 +9,7 @@ counts as 1. Bytes are counted before compression.
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +108,8 @@ class Bench:
         return float(self.app.get("/bench/cpu")["cpu_s"])
 
 
-def run(scale: float = 1.0) -> list[Row]:
-    """All rows; at full size about 25 minutes, ten of them for the heap."""
+def run(scale: float = 1.0) -> Iterator[Row]:
+    """All rows, as they come; at full size about 25 minutes, ten of them for the heap."""
     if CHROMIUM is None:
         raise Skipped("no Chromium on this machine")
     with (
@@ -129,7 +129,11 @@ def run(scale: float = 1.0) -> list[Row]:
             with tab(browser, app.url + SIDES["page"]) as first:  # it pays for what all later ones share
                 first.first_ms()
         taken = _in_turn(bench)
-        return [*_charts(taken), *_half_second(bench), _click(bench), *_tabs(bench, taken), _heap(bench)]
+        yield from _charts(taken)
+        yield _half_second(bench)
+        yield _click(bench)
+        yield from _tabs(bench, taken)
+        yield _heap(bench)
 
 
 def _in_turn(bench: Bench) -> dict[str, list[Round]]:
@@ -167,10 +171,10 @@ def _whole_frames(taken: Taken) -> Row:
     return Row("live-frames", *ours, *peer, "%", size, ours[1] / peer[1], "100 %", share["page"] == 100)
 
 
-def _half_second(bench: Bench) -> list[Row]:
+def _half_second(bench: Bench) -> Row:
     """Two refreshes a second, of the whole page."""
     ours, peer = (_age_ms(bench.rounds(side, every_s=0.5)) for side in ("page", "tuned"))
-    return [at_most("live-half", ("Pair page", ours), ("plotly_chart x4, tuned", peer), "ms", "0.5 s refresh", 100)]
+    return at_most("live-half", ("Pair page", ours), ("plotly_chart x4, tuned", peer), "ms", "0.5 s refresh", 100)
 
 
 def _click(bench: Bench) -> Row:
@@ -186,14 +190,13 @@ def _click(bench: Bench) -> Row:
     )
 
 
-def _tabs(bench: Bench, taken: Taken) -> list[Row]:
+def _tabs(bench: Bench, taken: Taken) -> Iterator[Row]:
     """CPU of the server with many tabs over that with one: of the chart alone, and of the whole page."""
-    rows, many = [], bench.sizes.tabs
+    many = bench.sizes.tabs
     for side, text in (("ours", "live chart"), ("page", "Pair page")):
         one, all_ = _cpu(taken[side]), _cpu(bench.rounds(side, tabs=many))
         large, small = (f"{text}, {many} tabs", all_), (f"{text}, 1 tab", one)
-        rows.append(grows_at_most("live-tabs", large, small, "CPU ms/s", "1 s refresh", 1.5))
-    return rows
+        yield grows_at_most("live-tabs", large, small, "CPU ms/s", "1 s refresh", 1.5)
 
 
 def _heap(bench: Bench) -> Row:

@@ -108,6 +108,11 @@ def made_up_trades(size: int, symbol: str = "BTCUSDT", seed: int = 1) -> Trades:
     return Trades.of(symbol, np.arange(1, size + 1), ts_us, np.maximum(price, 1), qty, random.integers(0, 2, size))
 
 
+def told(row: Row) -> str:
+    """One row by itself, for who waits for the others."""
+    return "  ".join(_cells(row))
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text."""
     lines = [("bench", "ours", "", "peer", "", "unit", "size", "ratio", "target", "holds"), *map(_cells, rows)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 REFRESH_WITHIN_S = 60.0  # beyond the time it is watched
+PATIENCE_MS = 180_000  # for a page that opens beside many others
 LAPTOP = {"width": 1440, "height": 900}
 PROBE = (Path(__file__).parent / "probe.js").read_text(encoding="utf-8")
 
@@ -54,10 +55,10 @@ class Tab:
     def _event(self, event: dict[str, Any]) -> None:
         self._received += len(event["data"])
 
-    def first_ms(self, within_s: float = 60.0) -> float:
+    def first_ms(self) -> float:
         """Milliseconds from the start of the navigation to the first frame with all charts; waits for their page."""
-        self.page.wait_for_function("() => window.__probe?.first !== null", timeout=1e3 * within_s)
-        self.page.wait_for_function("() => !document.querySelector('.ps-first')", timeout=1e3 * within_s)
+        self.page.wait_for_function("() => window.__probe?.first !== null")
+        self.page.wait_for_function("() => !document.querySelector('.ps-first')")
         return float(self.page.evaluate("() => window.__probe.first"))
 
     def watch(self, seconds: float) -> Seen:
@@ -89,6 +90,7 @@ class Tab:
 def tab(browser: Any, url: str) -> Iterator[Tab]:
     """A tab with an empty cache and the probe in it, closed at the end."""
     context = browser.new_context(viewport=LAPTOP, color_scheme="dark")
+    context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(PROBE)
     try:
         opened = Tab(context.new_page())

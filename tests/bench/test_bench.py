@@ -19,7 +19,7 @@ ROWS = {"dashboard": "live"}  # what the names of its rows begin with, where not
 def test_every_bench_yields_rows(name, monkeypatch):
     monkeypatch.setattr(frame, "REPEATS", 1)
     try:
-        rows = command.run(name, scale=0.001)
+        rows = list(command.run(name, scale=0.001))
     except Skipped as exc:
         pytest.skip(str(exc))
     assert rows
