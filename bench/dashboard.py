@@ -178,7 +178,7 @@ def _half_second(bench: Bench) -> Row:
 
 
 def _click(bench: Bench) -> Row:
-    """A choice in the sidebar while the page is live, until the head of the page shows it; beside it a refresh."""
+    """A choice in the sidebar while the page stands live, until its head shows it; beside it a refresh."""
     widths = [("5s", "5 s bars"), ("1s", "1 s bars")] * (bench.sizes.clicks // 2)
     with tab(bench.browser, f"{bench.app.url}/pair") as opened:
         opened.first_ms()

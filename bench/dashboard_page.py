@@ -15,7 +15,6 @@ from dashboard.charts.pair import HEIGHT
 from dashboard.live.component import live_chart
 from dashboard.live.figures import FIGURES
 from dashboard.main import main
-from dashboard.markup import style
 from dashboard.theme import THEMES
 from dashboard.view import View
 from engine import current
@@ -77,5 +76,4 @@ if side is None:
     main()
 else:
     st.set_page_config(layout="wide")
-    style()
     SIDES[side](View.from_query(st.query_params.to_dict(), current().symbols)[0])

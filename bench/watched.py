@@ -22,6 +22,9 @@ CLICK = """([button, answer]) => new Promise((resolve) => {
   requestAnimationFrame(look);
 })"""
 
+STANDS = """() => document.querySelector(".stApp[data-test-script-state=notRunning]")
+  && !document.querySelector(".ps-live.ps-old")"""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
@@ -76,8 +79,12 @@ class Tab:
         return Seen(probe["ages"], probe["frames"], probe["blank"], self._received - before)
 
     def click_ms(self, button: str, answer: str) -> float:
-        """Milliseconds from a click on a button (its text) to the first frame that has a text in the page's head."""
+        """Milliseconds from a click on a button (its text) to the first frame that has a text in the page's head.
+
+        It is clicked once the page stands, with the chart of the choice before.
+        """
         self.page.get_by_role("radio", name=button, exact=True).first.wait_for()
+        self.page.wait_for_function(STANDS)
         return float(self.page.evaluate(CLICK, [button, answer]))
 
     def heap_bytes(self) -> int:
