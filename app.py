@@ -7,6 +7,7 @@ it is started once and stopped once, whatever tabs and reruns come and go.
 import argparse
 import asyncio
 import atexit
+import gc
 import os
 import signal
 import socket
@@ -79,6 +80,7 @@ async def lifespan(app: st.App | Starlette) -> AsyncIterator[None]:
     if isinstance(app, st.App):
         asyncio.get_running_loop().run_in_executor(None, prepare)
     close_streams_on_signal(close_streams)
+    gc.freeze()  # what was made by now stays; to look through it again would stop every thread for 50 ms and more
     try:
         yield
     finally:
