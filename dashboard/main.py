@@ -5,9 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.live.component import frame
 from dashboard.login import may_see
-from dashboard.markup import empty, style
+from dashboard.markup import empty
 from dashboard.notebook import notebook
 from dashboard.sidebar import chosen, sidebar
 from dashboard.strip import status_strip
@@ -35,7 +34,6 @@ FRAMED = "framed"  # in the session: the frame around the page is drawn
 def main() -> None:
     """Frame, sidebar and the chosen page."""
     st.set_page_config(page_title="Pairscope", layout="wide", initial_sidebar_state="auto", menu_items={"About": ABOUT})
-    style()
     try:
         engine = current()
     except PairscopeError as exc:
@@ -43,8 +41,6 @@ def main() -> None:
         return
     if not may_see(engine):
         return
-    with st.sidebar:
-        frame()
     view = chosen(engine)
     page = navigation()
     st.session_state["page"] = page.url_path

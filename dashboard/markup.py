@@ -4,14 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
-import streamlit as st
-
-from dashboard import theme
 from dashboard.explain import help_text
-
-STYLE = Path(__file__).parent / "style.css"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +26,6 @@ class Row:
     cells: Sequence[str]
     tone: str = ""
     metric: str = ""
-
-
-def style() -> None:
-    """Put the style sheet into the page."""
-    st.html(f"<style>{theme.css()}\n{STYLE.read_text(encoding='utf-8')}</style>")
 
 
 def helped(metric: str) -> str:

@@ -14,7 +14,7 @@ from alerts.rules import MAX_SECONDS
 from analytics.readings import metrics
 from analytics.resampling import timeframe_us
 from dashboard import formats, rules, views
-from dashboard.live.component import live_panel
+from dashboard.live.component import frame, live_panel
 from dashboard.panels import panel
 from dashboard.standing import SOURCES
 from dashboard.strip import strip_view
@@ -110,6 +110,8 @@ def sidebar(engine: Engine, view: View) -> Iterator[None]:
 
 
 def _sidebar(engine: Engine, view: View) -> None:
+    with st.sidebar:
+        frame()
     with st.sidebar, st.container(gap="xsmall"):
         _market(engine)
         _pair(engine)

@@ -42,7 +42,7 @@ def _heard() -> None:
 
 def frame() -> None:
     """The head of the sidebar: name, theme switch, keyboard shortcuts and their list; the server has no part in it."""
-    _frame()(key="frame", height="content")
+    _frame()(key="frame", data={"module": LIVE_URL}, height="content")
 
 
 @st.cache_resource(show_spinner=False)
@@ -50,8 +50,7 @@ def _frame() -> Any:
     return st.components.v2.component(
         "pairscope_frame",
         html=text("frame.html"),
-        css=text("frame.css"),
-        js=text("frame.js"),
+        js=text("loader.js"),
         isolate_styles=False,
     )
 
@@ -61,7 +60,6 @@ def _chart() -> Any:
     return st.components.v2.component(
         "pairscope_live",
         html='<div class="ps-live" data-live="chart"></div>',
-        css=text("chart.css"),
         js=text("loader.js"),
         isolate_styles=False,
     )

@@ -16,5 +16,5 @@ def digest(content: str) -> str:
     return blake2b(content.encode(), digest_size=6).hexdigest()
 
 
-LIVE_JS = text("follow.js", "quick.js", "chart.js", "panel.js")
+LIVE_JS = text("follow.js", "quick.js", "chart.js", "panel.js", "frame.js")
 LIVE_URL = f"/live/live.js?v={digest(LIVE_JS)}"

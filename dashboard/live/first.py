@@ -37,7 +37,7 @@ VARIABLES = "".join(
         ("red-color", LIGHT.down, DARK.down),
     )
 )
-STYLE = f":root.ps-begun{{{VARIABLES}--st-font:{FONT}}}{text('chart.css', 'first.css')}"
+STYLE = f":root.ps-begun{{{VARIABLES}--st-font:{FONT}}}{text('first.css')}"
 BEGIN = f"""
 const late = new Promise((resolve) => {{ setTimeout(resolve, %d); }});
 const begun = import("{LIVE_URL}").then(({{ begin }}) => begin(%s)).catch(() => {{}});

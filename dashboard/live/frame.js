@@ -119,10 +119,7 @@ function act(key, list) {
   return Boolean(action);
 }
 
-export default function (component) {
-  const root = component.parentElement.querySelector(".ps-frame");
-  if (root.ready) return root.leave;
-  root.ready = true;
+function enliven(root) {
   const list = root.querySelector("dialog");
   const rows = SHORTCUTS.map(([keys, what]) => `<tr><td><kbd>${keys}</kbd></td><td>${what}</td></tr>`).join("");
   list.querySelector("table").innerHTML = rows;
@@ -140,5 +137,10 @@ export default function (component) {
   };
   document.addEventListener("keydown", onKey);
   root.leave = () => { document.removeEventListener("keydown", onKey); watcher.disconnect(); root.ready = false; };
-  return root.leave;
+  root.ready = true;
 }
+
+export const frame = {
+  take(root) { if (!root.ready) enliven(root); },
+  drop(root) { root.leave?.(); },
+};

@@ -1,4 +1,4 @@
-"""What a browser loads before a page is there: its first chart, then Streamlit's scripts, without waiting twice.
+"""What a browser loads before a page is there: its styles, its first chart, then Streamlit's scripts.
 
 Four fifths of the time to a whole page are the browser's work on some hundred scripts of Streamlit, which the first
 chart does not need: they wait until it is drawn, see first.py. Half of them the browser would learn of only when a page
@@ -17,7 +17,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import theme
 from dashboard.live import first
+from dashboard.live.files import text
 from dashboard.live.library import LIBRARY_URL, packed_library
 
 STATIC = Path(streamlit.__file__).parent / "static"
@@ -38,6 +40,7 @@ SHOWN = (
 IMPORTED = re.compile(r'(?:import|from)\s*"\./([\w.-]+\.js)"')
 MODULES = re.compile(r'<script type="module"[^>]*></script>|<link rel="modulepreload"[^>]*>')
 LIBRARY = f'<script async src=".{LIBRARY_URL}" onerror="this.remove()"></script>'  # see `library` in chart.js
+STYLE = f"<style>{theme.css()}\n{text('../style.css', 'chart.css', 'frame.css')}</style>"
 MOST_BYTES = 16 << 20  # of scripts and styles kept, which are 6 MB for all of our pages
 PARTIAL = ("range", "if-none-match", "if-modified-since", "if-range")  # asks for something else than the whole file
 Kept = tuple[Message, ...]
@@ -69,10 +72,13 @@ def prepare() -> None:
 
 
 def linked(page: str, begin: str) -> str:
-    """A page of Streamlit with our lines in its head; where they begin a chart, its scripts wait for that."""
+    """A page of Streamlit with our styles, and our lines in its head; its scripts wait for a chart that they begin.
+
+    The styles stand at the end of the body, and so have the last word, as they had in an element of the page.
+    """
     if not MODULES.search(page):  # one of ours, such as the documentation of the API
         return page
-    page = page.replace("</head>", f"{links()}</head>", 1)
+    page = page.replace("</head>", f"{links()}</head>", 1).replace("</body>", f"{STYLE}</body>", 1)
     if not begin:
         return page.replace("</head>", f"{LIBRARY}</head>", 1)
     rest = "".join(MODULES.findall(page))

@@ -12,10 +12,11 @@ from starlette.testclient import TestClient
 from dashboard.live import shell
 from dashboard.live.library import LIBRARY_URL
 from dashboard.live.routes import routes
-from dashboard.live.shell import LIBRARY, SCRIPTS, SHOWN, STATIC, Shell, links, scripts
+from dashboard.live.shell import LIBRARY, SCRIPTS, SHOWN, STATIC, STYLE, Shell, links, scripts
 
 SCRIPT = '<script type="module" crossorigin src="./static/js/index.js"></script>'
 PAGE = f"<html><head><title>t</title>{SCRIPT}</head><body></body></html>"
+LINKED = PAGE.replace("</head>", f"{links()}{LIBRARY}</head>").replace("</body>", f"{STYLE}</body>")
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_the_chart_library_is_asked_for_where_charts_look_for_it():
 
 def test_a_page_names_them_in_its_head(client):
     answer = client.get("/pair")
-    assert answer.text == PAGE.replace("</head>", f"{links()}{LIBRARY}</head>")
+    assert answer.text == LINKED
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert "etag" not in answer.headers and answer.headers["x-kept"] == "yes"
 
@@ -68,13 +69,19 @@ def test_so_does_a_packed_page():
     client = TestClient(Shell(Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)])))
     answer = client.get("/pair", headers={"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip" and "etag" not in answer.headers
-    assert answer.text.startswith(PAGE.replace("</head>", f"{links()}{LIBRARY}</head>"))
+    assert answer.text == LINKED + 1_000 * " "
     assert int(answer.headers["content-length"]) < len(answer.content)
 
 
 def test_a_page_that_is_packed_otherwise_is_as_it_was():
     routes = [Route("/pair", lambda request: HTMLResponse(PAGE, headers={"content-encoding": "identity"}))]
     assert TestClient(Shell(Starlette(routes=routes))).get("/pair").text == PAGE
+
+
+def test_the_styles_of_all_that_pages_show_come_with_them():
+    for name in (".stApp{--ps-ground:light-dark(", ".ps-card {", ".ps-live {", ".ps-frame {"):
+        assert name in STYLE
+    assert STYLE.count("</style>") == 1
 
 
 def test_what_is_no_page_is_as_it_was(client):
